@@ -1,0 +1,83 @@
+// One finished (or last seen) invocation of a task, as producers hand it over and as rows hold it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace phlower {
+
+/// How the order of two versions of one task is decided; see `state_class`.
+enum class StateClass : std::uint8_t { kUnfinished = 0, kFinished = 1 };
+
+/// States in the words of the task queue ("SUCCESS"). Unknown words count as finished, because a
+/// record is made when an invocation ends.
+constexpr StateClass state_class(std::string_view state) noexcept {
+  for (std::string_view open : {"PENDING", "SENT", "RECEIVED", "STARTED", "RETRY"}) {
+    if (state == open) return StateClass::kUnfinished;
+  }
+  return StateClass::kFinished;
+}
+
+/// A time of an invocation in Unix seconds; 0 or less means "not known" (stored as NULL).
+using UnixSeconds = double;
+
+/// Flags that travel with a record and tell what was done to it on the way.
+enum RecordFlag : std::uint16_t {
+  kDetailsCut = 1,   // args, kwargs or traceback were shortened to their limit
+  kDetailsShed = 2,  // args, kwargs and traceback were left out because the ring was filling
+};
+
+/// Non-owning record. The text must stay valid for the duration of the call it is given to.
+/// Strings are UTF-8; empty means "not known". `runtime_ms` below 0 means "not known".
+struct RecordView {
+  std::string_view task_id;
+  std::string_view task_name;
+  std::string_view state;
+  UnixSeconds received_at = 0;
+  UnixSeconds started_at = 0;
+  UnixSeconds finished_at = 0;
+  double runtime_ms = -1;
+  std::string_view worker;
+  std::string_view queue;
+  std::string_view exception_type;
+  std::string_view args;
+  std::string_view kwargs;
+  std::string_view traceback;
+  std::uint16_t flags = 0;
+
+  /// The time that orders versions of one task: the latest thing known to have happened to it.
+  UnixSeconds version_time() const noexcept {
+    if (finished_at > 0) return finished_at;
+    return started_at > 0 ? started_at : received_at;
+  }
+  bool has_details() const noexcept {
+    return !args.empty() || !kwargs.empty() || !traceback.empty();
+  }
+};
+
+/// The same with text of its own, for code that keeps records.
+struct Record {
+  std::string task_id;
+  std::string task_name;
+  std::string state;
+  UnixSeconds received_at = 0;
+  UnixSeconds started_at = 0;
+  UnixSeconds finished_at = 0;
+  double runtime_ms = -1;
+  std::string worker;
+  std::string queue;
+  std::string exception_type;
+  std::string args;
+  std::string kwargs;
+  std::string traceback;
+  std::uint16_t flags = 0;
+
+  RecordView view() const noexcept {
+    return {task_id, task_name,      state, received_at, started_at, finished_at, runtime_ms,
+            worker,  queue,          exception_type,     args,       kwargs,      traceback,
+            flags};
+  }
+};
+
+}  // namespace phlower

@@ -1,0 +1,185 @@
+// The pure decisions of the scheduler: weights, fairness, slice sizes, duty, back-off.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "phlower/schedule/backoff.hpp"
+#include "phlower/schedule/duty.hpp"
+#include "phlower/schedule/fair_queue.hpp"
+#include "phlower/schedule/slice_size.hpp"
+#include "phlower/schedule/weights.hpp"
+
+namespace phlower {
+namespace {
+
+TEST(Curve, IsStraightBetweenCornersAndFlatOutside) {
+  constexpr CurvePoint curve[] = {{0, 100}, {0.5, 600}, {1, 1000}};
+  const struct {
+    double x, y;
+  } table[] = {{-1, 100}, {0, 100}, {0.25, 350}, {0.5, 600}, {0.75, 800}, {1, 1000}, {9, 1000}};
+  for (const auto& row : table) EXPECT_DOUBLE_EQ(curve_at(curve, row.x), row.y) << row.x;
+  EXPECT_DOUBLE_EQ(curve_at(curve, std::numeric_limits<double>::quiet_NaN()), 100);
+}
+
+TEST(Weights, FollowTheBacklogsPieceByPiece) {
+  const struct {
+    const char* name;
+    Backlog backlog;
+    double flush, checkpoint, purge, reclaim, recount;
+  } table[] = {
+      {"nothing to do", {}, 0, 0, 0, 0, 0},
+      {"quiet flush", {.flush_due = true}, 100, 0, 0, 0, 0},
+      {"flush at half", {.flush_due = true, .ring_fill = 0.5}, 600, 0, 0, 0, 0},
+      {"old record", {.flush_due = true, .pending_age = Seconds(2)}, 1000, 0, 0, 0, 0},
+      {"small purge", {.purge_seconds = 1e-9}, 0, 0, 50, 0, 0},
+      {"a minute of purge", {.purge_seconds = 60}, 0, 0, 100, 0, 0},
+      {"an hour of purge", {.purge_seconds = 3600}, 0, 0, 400, 0, 0},
+      {"crowded ring", {.ring_fill = 0.6, .purge_seconds = 3600}, 0, 0, 20, 0, 0},
+      {"old record and purge", {.pending_age = Seconds(2), .purge_seconds = 3600}, 0, 0, 20, 0, 0},
+      {"nearly full ring", {.ring_fill = 0.8, .purge_seconds = 3600}, 0, 0, 0, 0, 0},
+      {"starved purge",
+       {.ring_fill = 0.8, .purge_seconds = 3600, .purge_starved_for = Seconds(5)},
+       0, 0, 20, 0, 0},
+      {"full WAL", {.wal_fill = 1, .checkpoint_due = true, .purge_seconds = 60, .reclaim_due = true},
+       0, 1000, 0, 0, 0},
+      {"WAL at its soft bound", {.wal_fill = 0.25, .checkpoint_due = true}, 0, 100, 0, 0, 0},
+      {"full disk",
+       {.flush_due = true, .purge_seconds = 60, .reclaim_due = true, .recount_due = true,
+        .disk_full = true},
+       100, 0, 0, 0, 0},
+      {"housekeeping", {.reclaim_due = true, .recount_due = true}, 0, 0, 0, 40, 40},
+      {"housekeeping in a crowd", {.ring_fill = 0.6, .reclaim_due = true, .recount_due = true},
+       0, 0, 0, 0, 0},
+  };
+  for (const auto& row : table) {
+    const auto weights = weights_for(row.backlog);
+    EXPECT_DOUBLE_EQ(weights[Work::kFlush], row.flush) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kCheckpoint], row.checkpoint) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kPurge], row.purge) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kReclaim], row.reclaim) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kRecount], row.recount) << row.name;
+  }
+}
+
+PerWork<double> flush_and_purge(double flush, double purge) {
+  PerWork<double> weights;
+  weights[Work::kFlush] = flush;
+  weights[Work::kPurge] = purge;
+  return weights;
+}
+
+// Runs `slices` picks, each of which costs what `cost` says, and returns the time each kind got.
+template <class Cost>
+PerWork<Nanoseconds> share(FairQueue& queue, const PerWork<double>& weights, int slices,
+                           Cost&& cost) {
+  PerWork<Nanoseconds> got;
+  for (int i = 0; i < slices; ++i) {
+    const auto work = queue.pick(weights);
+    if (!work) break;
+    queue.charge(*work, cost(*work));
+    got[*work] += cost(*work);
+  }
+  return got;
+}
+
+TEST(FairQueue, PicksNothingWithoutWeights) {
+  FairQueue queue(Milliseconds(20));
+  EXPECT_FALSE(queue.pick({}).has_value());
+}
+
+TEST(FairQueue, SharesTimeByWeightWhateverASliceCosts) {
+  FairQueue queue(Milliseconds(20));
+  const auto got = share(queue, flush_and_purge(300, 100), 20'000, [](Work work) {
+    return work == Work::kFlush ? Microseconds(900) : Microseconds(7100);
+  });
+  const double ratio = static_cast<double>(got[Work::kFlush].count()) /
+                       static_cast<double>(got[Work::kPurge].count());
+  EXPECT_NEAR(ratio, 3.0, 0.05);
+}
+
+TEST(FairQueue, GivesAllTimeToTheOnlyOneWithWork) {
+  FairQueue queue(Milliseconds(20));
+  const auto got = share(queue, flush_and_purge(0, 20), 1000, [](Work) { return Milliseconds(5); });
+  EXPECT_EQ(got[Work::kPurge], Seconds(5));
+}
+
+TEST(FairQueue, LetsAnOverrunBePaidByTheOneThatCausedIt) {
+  FairQueue queue(Milliseconds(20));
+  const auto weights = flush_and_purge(100, 100);
+  ASSERT_EQ(queue.pick(weights), Work::kFlush);
+  queue.charge(Work::kFlush, Milliseconds(1));
+  queue.charge(Work::kPurge, Milliseconds(100));  // a commit that took long
+  Nanoseconds flush_alone{0};
+  while (*queue.pick(weights) == Work::kFlush) {
+    queue.charge(Work::kFlush, Milliseconds(1));
+    flush_alone += Milliseconds(1);
+  }
+  EXPECT_GE(flush_alone, Milliseconds(90));
+}
+
+TEST(FairQueue, TakesCreditButNotDebtFromAnIdleKind) {
+  FairQueue queue(Milliseconds(20));
+  ASSERT_TRUE(queue.pick(flush_and_purge(100, 100)).has_value());
+  EXPECT_GT(queue.credit(Work::kPurge), Nanoseconds(0));
+  ASSERT_TRUE(queue.pick(flush_and_purge(100, 0)).has_value());
+  EXPECT_EQ(queue.credit(Work::kPurge), Nanoseconds(0));
+  queue.charge(Work::kPurge, Milliseconds(7));
+  ASSERT_TRUE(queue.pick(flush_and_purge(100, 0)).has_value());
+  EXPECT_EQ(queue.credit(Work::kPurge), -Nanoseconds(Milliseconds(7)));
+}
+
+TEST(FairQueue, ForgivesDebtBeyondFiftyRounds) {
+  FairQueue queue(Milliseconds(20));
+  queue.charge(Work::kPurge, std::chrono::hours(1));
+  EXPECT_EQ(queue.credit(Work::kPurge), -Nanoseconds(Seconds(1)));
+}
+
+TEST(NextBatch, FollowsTheCostWithinHalfAndDouble) {
+  const struct {
+    std::uint32_t last;
+    Nanoseconds spent;
+    std::uint32_t next;
+  } table[] = {
+      {100, Milliseconds(5), 100},   // on target
+      {100, Milliseconds(4), 125},   // room for a quarter more
+      {100, Microseconds(1), 200},   // at most double
+      {100, Milliseconds(500), 50},  // at most half
+      {100, Nanoseconds(0), 200},    // not measured
+      {16, Milliseconds(500), 16},   // the floor
+      {900, Microseconds(1), 1000},  // the ceiling
+  };
+  for (const auto& row : table) {
+    EXPECT_EQ(next_batch(row.last, row.spent, Milliseconds(5), 16, 1000), row.next);
+  }
+}
+
+TEST(NextEstimate, RisesFasterThanItFalls) {
+  const Nanoseconds start = Milliseconds(8);
+  EXPECT_EQ(next_estimate(start, Milliseconds(16)), Nanoseconds(Milliseconds(12)));
+  EXPECT_EQ(next_estimate(start, Nanoseconds(0)), Nanoseconds(Milliseconds(7)));
+}
+
+TEST(PauseAfter, LeavesTheRestOfTheTimeFree) {
+  EXPECT_EQ(pause_after(Milliseconds(8), 80), Nanoseconds(Milliseconds(2)));
+  EXPECT_EQ(pause_after(Milliseconds(5), 50), Nanoseconds(Milliseconds(5)));
+  EXPECT_EQ(pause_after(Milliseconds(5), 100), Nanoseconds(0));
+}
+
+TEST(Backoff, DoublesToItsLimitAndForgetsOnSuccess) {
+  Backoff backoff(Milliseconds(1), Milliseconds(5));
+  MonoTime now{};
+  EXPECT_FALSE(backoff.waiting(now));
+  for (const int expected_ms : {1, 2, 4, 5, 5}) {
+    backoff.failed(now);
+    EXPECT_EQ(backoff.until() - now, Nanoseconds(Milliseconds(expected_ms)));
+    EXPECT_TRUE(backoff.waiting(now));
+    now = backoff.until();
+    EXPECT_FALSE(backoff.waiting(now));
+  }
+  EXPECT_EQ(backoff.failing_for(now), Nanoseconds(Milliseconds(17)));
+  backoff.succeeded();
+  EXPECT_FALSE(backoff.failing());
+}
+
+}  // namespace
+}  // namespace phlower
