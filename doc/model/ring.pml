@@ -10,6 +10,10 @@
  * one word per chunk, which is only ever changed by compare-and-swap; the memory orders are the
  * business of the test under ThreadSanitizer.
  *
+ * Three rules can be left out by a define, and the model must then fail: FREE_BEFORE_COMMIT frees a
+ * chunk before its rows are stored, ONE_SCAN reads after a single scan, REAP_UNLOCKED takes a chunk
+ * without holding its lane.
+ *
  * One `atomic` is one step: at most one access to a word that another process may change, plus local
  * arithmetic. Locals are set back to 0 where their value is no longer needed, so that states which
  * differ only in leftovers count as one.
@@ -27,7 +31,7 @@
 #define TRIES 2    /* submits per lane, over all its holders */
 #endif
 #ifndef PRODUCER_DEATHS
-#define PRODUCER_DEATHS 1
+#define PRODUCER_DEATHS 2
 #endif
 #ifndef CONSUMER_DEATHS
 #define CONSUMER_DEATHS 1
@@ -157,6 +161,12 @@ done:
   OR_CDIES                                                                             \
   od
 
+#ifdef REAP_UNLOCKED
+#define MAY_REAP(l) true
+#else
+#define MAY_REAP(l) (!locked[l])
+#endif
+
 proctype Consumer() {
   byte read[CHUNKS];  /* position in memory: everything below is committed */
   byte next[CHUNKS];  /* position after the batch now being built */
@@ -280,7 +290,7 @@ pass:
   do /* now and then: reap chunks whose holder is gone and that are read to their end */
   :: atomic {
        i < CHUNKS && reaping == 0 && ctl[i].state == OWNED && ctl[i].used == read[i] &&
-       !locked[ctl[i].lane] -> locked[ctl[i].lane] = 1; reaping = ctl[i].lane + 1 }
+       MAY_REAP(ctl[i].lane) -> locked[ctl[i].lane] = 1; reaping = ctl[i].lane + 1 }
   :: atomic {
        reaping > 0 ->
        if

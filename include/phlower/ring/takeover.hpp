@@ -1,0 +1,117 @@
+// How the one consumer gets its ring: take the lock, judge the file, and replace it where needed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "phlower/ground/clock.hpp"
+#include "phlower/ring/ring_file.hpp"
+
+namespace phlower {
+namespace takeover_detail {
+
+/// A word of the header of a file that may be damaged, so not by mapping.
+template <class T>
+T read_word(const LockFile& file, std::size_t offset) {
+  T value{};
+  if (::pread(file.fd(), &value, sizeof(value), static_cast<off_t>(offset)) != sizeof(value)) {
+    return T{};
+  }
+  return value;
+}
+
+inline Status busy(const LockFile& file, const std::string& path) {
+  // The kernel does not say who holds such a lock; the holder wrote its pid into the header.
+  const auto pid = read_word<std::uint64_t>(file, offsetof(RingHeader, consumer_pid));
+  return Status(Code::kBusy, "the ring " + path + " has a consumer already, process " +
+                                 std::to_string(pid) + " by its header");
+}
+
+/// Tells producers that still write to this file to go to the one at its path. `retired` stands at
+/// the same place in every version of the format.
+inline Status retire(const LockFile& file, const std::string& path) {
+  const std::uint32_t one = 1;
+  const auto at = static_cast<off_t>(offsetof(RingHeader, retired));
+  if (::pwrite(file.fd(), &one, sizeof(one), at) == sizeof(one)) return Status();
+  return Status::from_errno("retire " + path);
+}
+
+/// Puts a new ring in the place of `old` (may be nullptr: no file there). The new one is whole
+/// before the old one moves: without room nothing has changed.
+inline Result<OpenRing> replace(const std::string& path, const RingIdentity& wanted,
+                                const BootId& boot, WallTime now, LockFile* old,
+                                const std::string& aside) {
+  auto prepared = prepare_ring(path, wanted, boot, now);
+  if (!prepared.ok()) return prepared.status();
+  if (old != nullptr) {
+    Status moved = retire(*old, path);
+    if (moved.ok() && ::rename(path.c_str(), aside.c_str()) != 0) {
+      moved = Status::from_errno("rename " + path + " to " + aside);
+    }
+    if (!moved.ok()) {
+      ::unlink((path + ".new").c_str());
+      return moved;
+    }
+  }
+  const Status published = publish_ring(path);
+  if (!published.ok()) return published;
+  const auto identity = read_identity(**prepared, path);
+  if (!identity.ok()) return identity.status();
+  return map_ring(std::move(prepared).value(), *identity, path);
+}
+
+/// One try: nothing in the Result means "the file changed under us, try again".
+inline Result<std::unique_ptr<OpenRing>> attempt(const std::string& path,
+                                                 const RingIdentity& wanted, const BootId& boot,
+                                                 Clock& clock) {
+  const auto wrap = [](Result<OpenRing> ring) -> Result<std::unique_ptr<OpenRing>> {
+    if (!ring.ok()) return ring.status();
+    return std::make_unique<OpenRing>(std::move(ring).value());
+  };
+  auto opened = LockFile::open(path, O_RDWR);
+  if (opened.status().code() == Code::kNotFound) {
+    return wrap(replace(path, wanted, boot, clock.wall(), nullptr, ""));
+  }
+  if (!opened.ok()) return opened.status();
+  LockFile& file = **opened;
+  const auto identity = read_identity(file, path);
+  const RingIdentity found = identity.ok() ? *identity : RingIdentity{};
+  const bool retired = read_word<std::uint32_t>(file, offsetof(RingHeader, retired)) != 0;
+  const auto verdict = judge_ring(identity.status(), found, wanted, boot, retired);
+  if (verdict == FoundRing::kRefuse) return identity.status();
+  if (const Status locked = file.try_lock(kLockConsumer); !locked.ok()) {
+    return locked.code() == Code::kBusy ? busy(file, path) : locked.with_context(path);
+  }
+  if (!file.is_at(path)) return std::unique_ptr<OpenRing>();
+  if (verdict == FoundRing::kAttach) return wrap(map_ring(std::move(opened).value(), found, path));
+  const std::string aside =
+      verdict == FoundRing::kBad ? path + ".bad" : path + "." + to_hex(found.ring_id) + ".salvage";
+  return wrap(replace(path, wanted, boot, clock.wall(), &file, aside));
+}
+
+}  // namespace takeover_detail
+
+/// Opens or makes the ring at options.path for its consumer and takes the consumer's lock. A file
+/// of another boot or geometry becomes <path>.<ring id>.salvage, a damaged one or one of another
+/// version <path>.bad (the last one is kept). Errors: kBusy (names path and pid), kNotOurs (that
+/// file is left alone), kDiskFull, kInvalidArgument, kPermission, kIo, kUnsupported.
+inline Result<OpenRing> take_over_ring(const RingOptions& options, Durability durability,
+                                       Clock& clock) {
+  const auto wanted = wanted_identity(options, durability);
+  if (!wanted.ok()) return wanted.status();
+  if (durability == Durability::kPower && on_memory_file_system(options.path)) {
+    return Status(Code::kInvalidArgument,
+                  "durability power needs a ring on a disk, and " + options.path + " is in memory");
+  }
+  const auto boot = current_boot_id();
+  if (!boot.ok()) return boot.status();
+  for (int tries = 0; tries < 8; ++tries) {
+    auto ring = takeover_detail::attempt(options.path, *wanted, *boot, clock);
+    if (!ring.ok()) return ring.status();
+    if (*ring != nullptr) return std::move(**ring);
+  }
+  return Status(Code::kBusy, "the ring " + options.path + " is being replaced again and again");
+}
+
+}  // namespace phlower
