@@ -1,5 +1,6 @@
-// Every knob of Phlower with its default, its range and what raising it costs. The file
-// config/phlower.yaml shows the same knobs; a test holds the two against each other.
+// Every knob of Phlower with its default, its range and what raising it costs. Range and name in
+// the file stand in options_fields.hpp; config/phlower.yaml shows the same knobs; a test holds the
+// two against each other.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,7 @@
 
 namespace phlower {
 
-using std::chrono::hours;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
+using Hours = std::chrono::hours;
 
 /// What an OK from `submit` survives.
 enum class Durability : std::uint8_t {
@@ -20,17 +19,17 @@ enum class Durability : std::uint8_t {
 };
 
 struct StoreOptions {
-  std::string path = "phlower.db";           // the database file
+  std::string path = "phlower.db";  // the database file
   Durability durability = Durability::kProcess;
-  std::uint64_t cache_bytes = 32ull << 20;   // SQLite page cache, 1MiB..4GiB; memory against reads
+  std::uint64_t cache_bytes = 32ull << 20;  // SQLite page cache, 1MiB..4GiB; memory against reads
   std::uint64_t wal_soft_bytes = 16ull << 20;  // checkpoint from here; larger: longer fsyncs
   std::uint64_t wal_hard_bytes = 64ull << 20;  // purge and reclaim pause here
-  bool reclaim = true;                       // give free pages back where auto_vacuum allows it
+  bool reclaim = true;                         // give free pages back where auto_vacuum allows it
 };
 
 struct RetentionOptions {
-  hours invocations{120};  // rows, counted from finished_at; 1h..87600h
-  hours details{60};       // arguments and tracebacks; at most `invocations`
+  Hours invocations{120};  // rows, counted from finished_at; 1h..87600h
+  Hours details{60};       // arguments and tracebacks; at most `invocations`
   bool keep_forever = false;
 };
 
@@ -43,22 +42,22 @@ struct RingOptions {
 };
 
 struct RecordOptions {
-  std::uint64_t max_bytes = 16ull << 10;           // whole encoded record; over it: refused
-  std::uint64_t args_max_bytes = 2ull << 10;       // longer text is cut and marked
+  std::uint64_t max_bytes = 16ull << 10;      // whole encoded record; over it: refused
+  std::uint64_t args_max_bytes = 2ull << 10;  // longer text is cut and marked
   std::uint64_t kwargs_max_bytes = 2ull << 10;
   std::uint64_t traceback_max_bytes = 8ull << 10;
 };
 
 struct ScheduleOptions {
-  milliseconds slice{5};       // aim for one transaction, 1ms..100ms; longer: more rows/s, more wait
+  Milliseconds slice{5};  // aim for one transaction, 1ms..100ms; longer: more rows/s, more wait
   std::uint32_t duty_percent = 80;  // share of time the write lock may be held, 10..100
-  milliseconds round{20};      // one round of the fair queue, 5ms..1s
-  milliseconds flush_age{100}; // a pending record waits at most this long for company; 1ms..10s
+  Milliseconds round{20};           // one round of the fair queue, 5ms..1s
+  Milliseconds flush_age{100};  // a pending record waits at most this long for company; 1ms..10s
 };
 
 struct CeleryOptions {
   std::uint32_t in_flight_max = 100'000;  // tasks begun and not ended that are remembered
-  hours in_flight_age{24};                // and for how long
+  Hours in_flight_age{24};                // and for how long
 };
 
 struct LogOptions {
