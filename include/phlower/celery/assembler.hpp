@@ -1,0 +1,205 @@
+// Turns the events of Celery into records: one for every end or retry of a task, and again when a
+// late event completes it. Start here for Celery.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "phlower/celery/event.hpp"
+#include "phlower/celery/task_history.hpp"
+#include "phlower/config/options.hpp"
+#include "phlower/ground/clock.hpp"
+#include "phlower/record/record.hpp"
+
+namespace phlower {
+
+/// Bounds that are no options: a host never has a reason to turn them.
+struct AssemblerLimits {
+  // Tasks that have ended are kept this long, so that late events complete them. Workers send what
+  // they gathered at least once a second.
+  std::chrono::seconds ended_age{60};
+  std::size_t ended_max = 20'000;
+  std::size_t bytes_max = 64u << 20;  // of all tasks kept, in flight or ended
+};
+
+/// Sums since construction, and what is kept now.
+struct AssemblerStats {
+  std::uint64_t events = 0;            // given to `add`: the sum of the next four and those applied
+  std::uint64_t worker_events = 0;     // online, heartbeat, offline
+  std::uint64_t other_events = 0;      // custom events of tasks; not used
+  std::uint64_t undated_events = 0;    // no timestamp and none seen before: not used
+  std::uint64_t redundant_events = 0;  // said nothing new: delivered twice, or out of date
+  std::uint64_t dated_by_neighbour = 0;  // no timestamp: that of the event before was taken
+  std::uint64_t records = 0;             // given out, of which:
+  std::uint64_t updates = 0;             //   a task's second and later
+  std::uint64_t unfinished = 0;          //   tasks that went on when they were forgotten or flushed
+  std::uint64_t forgotten_by_count = 0;  // in flight, over in_flight_max
+  std::uint64_t forgotten_by_bytes = 0;  // in flight, over bytes_max
+  std::uint64_t forgotten_by_age = 0;    // in flight, nothing heard for in_flight_age
+  std::uint64_t forgotten_unstarted = 0;  // of these and of those flushed: only task-sent was seen
+  std::size_t in_flight = 0;
+  std::size_t ended = 0;
+  std::size_t bytes = 0;
+};
+
+/// Records go to a vector that the caller gives; they are appended. Later records of a task replace
+/// earlier ones by the rules of the store's upsert (an end beats what is no end, then the later or
+/// equal time wins; the winner's empty fields are filled from the loser).
+///
+/// A task is forgotten when there are too many or it has been silent too long. If a worker had
+/// begun it, its record is given out in the state it had, without finished_at: nobody knows its
+/// end. If it was only sent, nothing is given out: it is no invocation yet, and a row without any
+/// time could never expire.
+///
+/// Not thread safe. Never blocks. Memory: bounded by AssemblerLimits::bytes_max plus one event.
+class Assembler {
+ public:
+  explicit Assembler(const CeleryOptions& options, AssemblerLimits limits = {})
+      : options_(options), limits_(limits) {}
+  Assembler(const Assembler&) = delete;
+  Assembler& operator=(const Assembler&) = delete;
+
+  /// Takes one event; `now` is the time of its arrival and only serves to forget old tasks.
+  void add(const Event& event, MonoTime now, std::vector<Record>& out) {
+    ++stats_.events;
+    if (event.kind == EventKind::kWorker) {
+      ++stats_.worker_events;
+    } else if (event.kind == EventKind::kOther) {
+      ++stats_.other_events;
+    } else if (const UnixSeconds at = date(event); at > 0) {
+      apply(event, at, now, out);
+    } else {
+      ++stats_.undated_events;
+    }
+    expire(now, out);
+  }
+
+  /// Forgets what is over its age or its count. `add` does it; call it too when no events come.
+  void expire(MonoTime now, std::vector<Record>& out) {
+    while (!ended_.empty() && (now - ended_.front().touched > limits_.ended_age ||
+                               ended_.size() > limits_.ended_max)) {
+      drop(ended_);
+    }
+    while (!in_flight_.empty() && now - in_flight_.front().touched > options_.in_flight_age) {
+      ++stats_.forgotten_by_age;
+      forget(out);
+    }
+    while (in_flight_.size() > options_.in_flight_max) {
+      ++stats_.forgotten_by_count;
+      forget(out);
+    }
+    while (stats_.bytes > limits_.bytes_max && !ended_.empty()) drop(ended_);
+    while (stats_.bytes > limits_.bytes_max && !in_flight_.empty()) {
+      ++stats_.forgotten_by_bytes;
+      forget(out);
+    }
+    stats_.in_flight = in_flight_.size();
+    stats_.ended = ended_.size();
+  }
+
+  /// Gives out the tasks in flight as they are and forgets everything: the end of a capture.
+  void flush(std::vector<Record>& out) {
+    while (!in_flight_.empty()) forget(out);
+    while (!ended_.empty()) drop(ended_);
+    stats_.in_flight = stats_.ended = 0;
+  }
+
+  const AssemblerStats& stats() const { return stats_; }
+
+ private:
+  // What a task costs besides its history: two nodes, a bucket, their allocations.
+  static constexpr std::size_t kEntryBytes = 160;
+
+  struct Entry {
+    explicit Entry(std::string_view task_id) : history(task_id) {}
+    TaskHistory history;
+    MonoTime touched{};      // last event; for an ended task the end
+    std::size_t bytes = 0;   // as counted in stats_.bytes
+    bool given_out = false;  // at least one record
+    bool news = false;       // the history says more than the last record
+    bool in_ended = false;   // which list it is in
+  };
+  using Tasks = std::list<Entry>;
+
+  // Events without a time happened close to the event before them, whose time they get: that is
+  // right for a live stream and for an old capture, which the machine's clock would not be.
+  UnixSeconds date(const Event& event) {
+    if (event.timestamp > 0) {
+      last_time_ = event.timestamp;
+    } else if (last_time_ > 0) {
+      ++stats_.dated_by_neighbour;
+    }
+    return last_time_;
+  }
+
+  void apply(const Event& event, UnixSeconds at, MonoTime now, std::vector<Record>& out) {
+    const Tasks::iterator task = find_or_make(event.uuid);
+    const bool changed = task->history.apply(event, at);
+    stats_.redundant_events += changed ? 0 : 1;
+    task->news = task->news || changed;
+    count_bytes(*task);
+    if (task->news && task->history.worth_a_record()) give_out(*task, out);
+    if (task->in_ended) return;
+    task->touched = now;
+    task->in_ended = task->history.ended();
+    Tasks& list = task->in_ended ? ended_ : in_flight_;
+    list.splice(list.end(), in_flight_, task);
+  }
+
+  Tasks::iterator find_or_make(const std::string& task_id) {
+    const auto found = by_id_.find(task_id);
+    if (found != by_id_.end()) return found->second;
+    const Tasks::iterator task = in_flight_.emplace(in_flight_.end(), task_id);
+    by_id_.emplace(task->history.task_id(), task);
+    return task;
+  }
+
+  void count_bytes(Entry& task) {
+    const std::size_t bytes = kEntryBytes + task.history.bytes();
+    stats_.bytes += bytes - task.bytes;
+    task.bytes = bytes;
+  }
+
+  void give_out(Entry& task, std::vector<Record>& out) {
+    out.push_back(task.history.record());
+    ++stats_.records;
+    stats_.updates += task.given_out ? 1 : 0;
+    task.given_out = true;
+    task.news = false;
+  }
+
+  // The oldest task in flight goes; what is known of it does not.
+  void forget(std::vector<Record>& out) {
+    Entry& task = in_flight_.front();
+    if (!task.history.begun()) {
+      ++stats_.forgotten_unstarted;
+    } else if (task.news) {
+      ++stats_.unfinished;
+      give_out(task, out);
+    }
+    drop(in_flight_);
+  }
+
+  void drop(Tasks& list) {
+    stats_.bytes -= list.front().bytes;
+    by_id_.erase(list.front().history.task_id());
+    list.pop_front();
+  }
+
+  CeleryOptions options_;
+  AssemblerLimits limits_;
+  Tasks in_flight_;                                              // longest silent first
+  Tasks ended_;                                                  // earliest end first
+  std::unordered_map<std::string_view, Tasks::iterator> by_id_;  // keys are in the entries
+  UnixSeconds last_time_ = 0;
+  AssemblerStats stats_;
+};
+
+}  // namespace phlower

@@ -1,0 +1,163 @@
+// One event of a Celery worker or client, and how it is read from its JSON object.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "phlower/celery/json.hpp"
+#include "phlower/ground/status.hpp"
+#include "phlower/record/record.hpp"
+
+namespace phlower {
+
+/// What an event reports. The order is that of a task's life: of two events of one time the later
+/// kind happened later.
+enum class EventKind : std::uint8_t {
+  kOther,   // a custom event of a task
+  kWorker,  // worker-online, worker-heartbeat, worker-offline
+  kSent,
+  kReceived,
+  kStarted,
+  kRetried,
+  kRejected,
+  kRevoked,
+  kFailed,
+  kSucceeded,
+};
+
+namespace event_detail {
+
+struct KindName {
+  EventKind kind;
+  std::string_view type;
+  std::string_view state;
+};
+
+inline constexpr std::array<KindName, 8> kKinds = {
+    {{EventKind::kSent, "task-sent", "PENDING"},
+     {EventKind::kReceived, "task-received", "RECEIVED"},
+     {EventKind::kStarted, "task-started", "STARTED"},
+     {EventKind::kRetried, "task-retried", "RETRY"},
+     {EventKind::kRejected, "task-rejected", "REJECTED"},
+     {EventKind::kRevoked, "task-revoked", "REVOKED"},
+     {EventKind::kFailed, "task-failed", "FAILURE"},
+     {EventKind::kSucceeded, "task-succeeded", "SUCCESS"}}};
+
+}  // namespace event_detail
+
+constexpr EventKind event_kind(std::string_view type) noexcept {
+  for (const auto& known : event_detail::kKinds) {
+    if (known.type == type) return known.kind;
+  }
+  return type.starts_with("worker-") ? EventKind::kWorker : EventKind::kOther;
+}
+
+/// The state a task is in after an event, in Celery's words; empty for kOther and kWorker.
+constexpr std::string_view event_state(EventKind kind) noexcept {
+  for (const auto& known : event_detail::kKinds) {
+    if (known.kind == kind) return known.state;
+  }
+  return {};
+}
+
+/// True for events after which this run of the task is over. A retry ends a try, not the run; a
+/// rejected or revoked task may be delivered again, and then the later end counts.
+constexpr bool ends_task(EventKind kind) noexcept { return kind >= EventKind::kRejected; }
+
+/// An event as it came. Text is UTF-8, empty means "not given".
+struct Event {
+  EventKind kind = EventKind::kOther;
+  std::string type;
+  std::string uuid;      // the task; empty for kWorker
+  std::string hostname;  // the worker, for kSent the client
+  // Unix seconds, 0 if not given. Celery's dispatcher takes time.time(), which is UTC wherever the
+  // worker is: `utcoffset` says how far its local time is from that and must not be added.
+  UnixSeconds timestamp = 0;
+  double utcoffset_hours = 0;
+  std::uint64_t clock = 0;    // Celery's logical clock
+  std::uint64_t retries = 0;  // tries before this one, in kSent and kReceived
+  std::string name;
+  std::string args;    // Python's repr
+  std::string kwargs;  // Python's repr
+  std::string queue;
+  std::string routing_key;
+  double runtime_seconds = -1;  // below 0: not given
+  std::string exception;        // Python's repr, "KeyError('x')"
+  std::string traceback;
+};
+
+/// A longer task id is refused; Celery's have 36 characters.
+inline constexpr std::size_t kTaskIdMaxBytes = 255;
+/// The end of the year 5138 in seconds: a time beyond it is one in milliseconds or a wrong one.
+inline constexpr UnixSeconds kTimestampMax = 1e11;
+
+namespace event_detail {
+
+inline constexpr std::array<std::pair<std::string_view, std::string Event::*>, 8> kTexts = {
+    {{"hostname", &Event::hostname},
+     {"name", &Event::name},
+     {"args", &Event::args},
+     {"kwargs", &Event::kwargs},
+     {"queue", &Event::queue},
+     {"routing_key", &Event::routing_key},
+     {"exception", &Event::exception},
+     {"traceback", &Event::traceback}}};
+
+inline Status refuse(std::string text) { return Status(Code::kInvalidArgument, std::move(text)); }
+
+inline void read_numbers(const JsonValue& object, Event& event, std::uint64_t& wrong_fields) {
+  const auto read = [&](std::string_view name, auto& out) {
+    const JsonRead result = json_read(object, name, out);
+    wrong_fields += result == JsonRead::kWrongType ? 1 : 0;
+    return result == JsonRead::kRead;
+  };
+  read("clock", event.clock);
+  read("retries", event.retries);
+  read("utcoffset", event.utcoffset_hours);
+  if (read("timestamp", event.timestamp) &&
+      !(event.timestamp > 0 && event.timestamp < kTimestampMax)) {
+    event.timestamp = 0;
+    ++wrong_fields;
+  }
+  if (read("runtime", event.runtime_seconds) && event.runtime_seconds < 0) {
+    event.runtime_seconds = -1;
+    ++wrong_fields;
+  }
+}
+
+}  // namespace event_detail
+
+/// One event from its JSON object. Missing and null fields are left empty; a field of the wrong
+/// type or out of range is left empty too and counted in `wrong_fields`.
+/// Errors: kInvalidArgument where it is no object, has no type, or is a task's without a usable
+/// uuid. Thread safety: safe. Blocks: never.
+inline Result<Event> parse_event(const JsonValue& object, std::uint64_t& wrong_fields) {
+  namespace ed = event_detail;
+  if (!object.is_object()) return ed::refuse("an event is not a JSON object");
+  Event event;
+  if (json_read(object, "type", event.type) != JsonRead::kRead || event.type.empty()) {
+    return ed::refuse("an event has no type");
+  }
+  event.kind = event_kind(event.type);
+  const JsonRead uuid = json_read(object, "uuid", event.uuid);
+  if (event.kind == EventKind::kWorker) {
+    event.uuid.clear();
+  } else if (uuid != JsonRead::kRead || event.uuid.empty()) {
+    return ed::refuse("an event of a task has no uuid");
+  } else if (event.uuid.size() > kTaskIdMaxBytes) {
+    return ed::refuse("an event has a uuid of " + std::to_string(event.uuid.size()) +
+                      " bytes, more than " + std::to_string(kTaskIdMaxBytes));
+  }
+  for (const auto& [name, member] : ed::kTexts) {
+    if (json_read(object, name, event.*member) == JsonRead::kWrongType) ++wrong_fields;
+  }
+  ed::read_numbers(object, event, wrong_fields);
+  return event;
+}
+
+}  // namespace phlower
