@@ -181,16 +181,11 @@ class Log {
   }
   static constexpr LogLevel from_spdlog(spdlog::level::level_enum level) noexcept {
     switch (level) {
-      case spdlog::level::trace:
-        return LogLevel::kTrace;
-      case spdlog::level::debug:
-        return LogLevel::kDebug;
-      case spdlog::level::info:
-        return LogLevel::kInfo;
-      case spdlog::level::warn:
-        return LogLevel::kWarning;
-      default:
-        return LogLevel::kError;
+      case spdlog::level::trace: return LogLevel::kTrace;
+      case spdlog::level::debug: return LogLevel::kDebug;
+      case spdlog::level::info: return LogLevel::kInfo;
+      case spdlog::level::warn: return LogLevel::kWarning;
+      default: return LogLevel::kError;
     }
   }
 

@@ -258,16 +258,17 @@ inline std::string format_duration(Nanoseconds duration) {
   namespace ud = units_detail;
   if (duration.count() < 0) return "-" + format_duration(Nanoseconds(-(duration.count() + 1)));
   const auto ns = static_cast<std::uint64_t>(duration.count());
-  const std::uint64_t seconds = ns / 1'000'000'000u;
+  const std::uint64_t full_seconds = ns / 1'000'000'000u;
   if (ns < 1'000u) return std::to_string(ns) + "ns";
   if (ns < 1'000'000u) return ud::three_digits(ns, 1'000u) + "us";
-  if (seconds == 0) return ud::three_digits(ns, 1'000'000u) + "ms";
-  if (seconds < 120) return ud::three_digits(ns, 1'000'000'000u) + "s";
-  if (seconds < 3600)
-    return std::to_string(seconds / 60) + "m" + ud::two_digits(seconds % 60) + "s";
-  const std::uint64_t hours_whole = seconds / 3600;
+  if (full_seconds == 0) return ud::three_digits(ns, 1'000'000u) + "ms";
+  if (full_seconds < 120) return ud::three_digits(ns, 1'000'000'000u) + "s";
+  if (full_seconds < 3600) {
+    return std::to_string(full_seconds / 60) + "m" + ud::two_digits(full_seconds % 60) + "s";
+  }
+  const std::uint64_t hours_whole = full_seconds / 3600;
   if (hours_whole < 48) {
-    return std::to_string(hours_whole) + "h" + ud::two_digits(seconds / 60 % 60) + "m";
+    return std::to_string(hours_whole) + "h" + ud::two_digits(full_seconds / 60 % 60) + "m";
   }
   return std::to_string(hours_whole / 24) + "d" + ud::two_digits(hours_whole % 24) + "h";
 }

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Prints 'N passed, N failed' over the test logs of all build folders and the steps of CI.
+
+Every GoogleTest case and every other test counts as one, as Meson wrote them down. A step that has
+no tests (lint, model, bench) counts as one; a step that failed without a failed test counts too.
+"""
+import pathlib
+import sys
+import xml.etree.ElementTree as xml
+
+LOGS = {"test": "build", "asan": "build-asan", "tsan": "build-tsan"}
+
+
+def count(log):
+    passed = failed = skipped = 0
+    for case in xml.parse(log).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif case.find("skipped") is not None or case.get("result") == "skipped":
+            skipped += 1
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def main(steps):
+    total = [0, 0, 0]
+    for name, result in (step.split("=") for step in steps):
+        log = pathlib.Path(LOGS.get(name, "none"), "meson-logs", "testlog.junit.xml")
+        counts = count(log) if log.is_file() else (0, 0, 0)
+        if result == "failed" and counts[1] == 0:
+            counts = (counts[0], 1, counts[2])
+        elif result == "passed" and name not in LOGS:
+            counts = (1, 0, 0)
+        print(f"{name:>6}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped")
+        total = [a + b for a, b in zip(total, counts)]
+    print(f"{total[0]} passed, {total[1]} failed")
+    return 1 if total[1] or not total[0] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
