@@ -1,0 +1,260 @@
+// START HERE. The engine takes pending records out of the ring, keeps them in the store, answers
+// questions about them and forgets them in time, in small slices under one budget.
+//
+//   auto engine = phlower::Engine::open(options, clock, log);
+//   while (running) {
+//     const auto report = (*engine)->tick(std::chrono::milliseconds(20));
+//     (*engine)->wait(report);   // or come back from the host's own loop at report.next_due
+//   }
+//
+// The way of one record: Producer::submit (ring/producer.hpp) -> the ring -> FlushSlice -> Store ->
+// purge. doc/ARCHITECTURE.md tells it in full.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "phlower/config/options.hpp"
+#include "phlower/engine/agenda.hpp"
+#include "phlower/engine/flush_slice.hpp"
+#include "phlower/engine/places.hpp"
+#include "phlower/engine/stats.hpp"
+#include "phlower/engine/trouble.hpp"
+#include "phlower/engine/upkeep_slices.hpp"
+#include "phlower/ground/clock.hpp"
+#include "phlower/ground/log.hpp"
+#include "phlower/ring/consumer.hpp"
+#include "phlower/ring/salvage.hpp"
+#include "phlower/schedule/fair_queue.hpp"
+#include "phlower/schedule/weights.hpp"
+#include "phlower/store/store.hpp"
+
+namespace phlower {
+
+/// What one `tick` did, and when the next one has something to do.
+struct TickReport {
+  PerWork<std::uint64_t> units;  // rows, or pages for checkpoint and reclaim
+  Nanoseconds spent{0};
+  MonoTime next_due{};     // now or earlier: at once
+  bool may_wait = false;   // true: nothing is due before `next_due` unless a record comes
+  Status status;           // the first error of this tick; the engine deals with it by itself
+};
+
+/// One ring, one database file, one writer. Not thread safe: call everything from one thread.
+/// Nothing here waits for another process's lock; the only long calls are SQLite's own I/O.
+class Engine {
+ public:
+  /// Opens or creates the ring and the database, and takes up where the last engine ended.
+  /// Requires: `clock` outlives the engine.
+  /// Errors: kInvalidConfig for options that contradict each other or the machine, kBusy when
+  /// another engine reads this ring, and what opening the ring and the database report.
+  static Result<std::unique_ptr<Engine>> open(const Options& options, Clock& clock, Log log = {}) {
+    std::unique_ptr<Engine> engine(new Engine(options, clock, std::move(log)));
+    if (Status status = engine->start(); !status.ok()) return status;
+    return engine;
+  }
+
+  /// Does what is due, in slices, until about `budget` is used. Longer only by the part of a slice
+  /// that cannot be interrupted: one statement, one commit, or one checkpoint.
+  TickReport tick(Nanoseconds budget) {
+    TickReport report;
+    const MonoTime begin = clock_.mono();
+    const MonoTime deadline = begin + budget;
+    MonoTime now = begin;
+    bool worked = true;
+    while (worked && now < deadline && !trouble_.fatal()) {
+      worked = step(now, deadline, report);
+      now = clock_.mono();
+    }
+    report.spent = now - begin;
+    report.may_wait = !worked;
+    report.next_due = worked ? now : agenda_->next_due(now);
+    if (trouble_.fatal()) report.status = trouble_.fatal_status();
+    return report;
+  }
+
+  /// Sleeps until the report's time or until a record comes. Blocks: at most that long.
+  void wait(const TickReport& report) {
+    const Nanoseconds left = report.next_due - clock_.mono();
+    if (!report.may_wait || left <= Nanoseconds(0)) return;
+    if (agenda_->records_wait() || trouble_.blocking()) {
+      std::this_thread::sleep_for(left);  // one more record would not make anything due earlier
+    } else {
+      ring_->wait(left);
+    }
+  }
+
+  /// True when no record waits in the ring or in a ring of an earlier boot.
+  bool drained() {
+    ring_->scan();
+    return salvages_.empty() && !ring_->has_unread();
+  }
+
+  /// The newest version of a task's row, if its retention is not over.
+  Result<std::optional<Record>> get(std::string_view task_id) {
+    return store_->get(task_id, clock_.wall());
+  }
+  /// The newest rows of a task, newest first.
+  Result<std::vector<Record>> list_by_task(std::string_view task_name, std::uint32_t limit) {
+    return store_->list_by_task(task_name, limit, clock_.wall());
+  }
+
+  HealthReport health() const { return trouble_.report(clock_.mono()); }
+  const EngineStats& stats() const { return stats_; }
+  RingStats ring_stats() const { return ring_->stats(); }
+  Counts counts() const { return store_->counts(); }
+  std::uint64_t wal_bytes() const { return store_->wal_bytes(); }
+  /// Rows that are past their retention and still there: an estimate, cheap.
+  std::uint64_t purge_backlog_rows() { return store_->purge_backlog_rows(clock_.wall()); }
+
+ private:
+  struct Salvage {
+    std::string path;
+    std::unique_ptr<RingSalvage> ring;
+  };
+
+  Engine(const Options& options, Clock& clock, Log log)
+      : options_(options), clock_(clock), log_(std::move(log)), queue_(options.schedule.round) {}
+
+  Status start() {
+    if (Status status = check_places(options_); !status.ok()) return status;
+    auto store = Store::open(options_.store, options_.retention);
+    if (!store.ok()) return store.status();
+    store_ = *std::move(store);
+    flush_.emplace(*store_, clock_, stats_);
+    upkeep_.emplace(*store_, clock_, stats_);
+    agenda_.emplace(options_, *store_, *upkeep_, trouble_, clock_, stats_);
+    return open_ring();
+  }
+
+  Status open_ring() {
+    const auto stored = [this](const RingId& id) { return store_->load_positions(id); };
+    auto ring = RingConsumer::open(options_.ring, options_.store.durability, clock_, stored);
+    if (!ring.ok()) return ring.status();
+    ring_ = *std::move(ring);
+    for (const std::string& path : ring_->set_aside()) open_salvage(path, stored);
+    return Status();
+  }
+
+  // A ring of an earlier boot that cannot be read stays where it is, and everything else goes on.
+  void open_salvage(const std::string& path, const LoadPositions& stored) {
+    for (const auto& known : salvages_) {
+      if (known.path == path) return;
+    }
+    auto salvage = RingSalvage::open(path, stored);
+    if (!salvage.ok()) {
+      log_.error("{}: left as it is: {}", path, salvage.status().message());
+      return;
+    }
+    log_.warn("{}: a ring that was set aside; its records are taken over", path);
+    salvages_.push_back({path, *std::move(salvage)});
+  }
+
+  // Somebody removed or replaced the file: what was accepted before is read to its end first.
+  void reopen_if_replaced() {
+    if (!ring_->replaced() || ring_->has_unread()) return;
+    log_.warn_limited("ring", "{}: the ring was removed or replaced; a new one is made",
+                      options_.ring.path);
+    if (Status status = open_ring(); !status.ok()) trouble_.note(status, clock_.mono());
+  }
+
+  // One decision and one slice. False: nothing is due.
+  bool step(MonoTime now, MonoTime deadline, TickReport& report) {
+    if (now >= next_reap_) {
+      next_reap_ = now + Seconds(1);
+      ring_->reap();
+      reopen_if_replaced();
+      if (trouble_.fatal()) return false;
+    }
+    const bool salvaging = !salvages_.empty() && now >= next_salvage_;
+    const Backlog backlog = agenda_->measure(now, *ring_, salvaging);
+    const auto work = queue_.pick(weights_for(backlog));
+    if (!work) return false;
+    from_salvage_ = salvaging && !(from_salvage_ && agenda_->ring_due(now, backlog.ring_fill));
+    const Nanoseconds target = std::min<Nanoseconds>(options_.schedule.slice, deadline - now);
+    settle(*work, run(*work, target), now, report);
+    return true;
+  }
+
+  Result<SliceReport> run(Work work, Nanoseconds target) {
+    switch (work) {
+      case Work::kFlush: return run_flush(target);
+      case Work::kCheckpoint: return upkeep_->run_checkpoint();
+      case Work::kPurge: return upkeep_->run_purge(clock_.wall(), target);
+      case Work::kReclaim: return upkeep_->run_reclaim(target);
+      case Work::kRecount: return upkeep_->run_recount(target);
+    }
+    return Status(Code::kInternal, "unknown kind of work");
+  }
+
+  Result<SliceReport> run_flush(Nanoseconds target) {
+    if (!from_salvage_) return flush_->run(*ring_, target);
+    auto slice = flush_->run(*salvages_.back().ring, target);
+    if (!slice.ok()) return slice;
+    stats_.salvaged += slice->units;
+    if (salvages_.back().ring->done()) {
+      end_salvage();
+    } else if (slice->units == 0) {
+      next_salvage_ = clock_.mono() + Seconds(1);  // producers still write there
+    }
+    return slice;
+  }
+
+  void end_salvage() {
+    Salvage& salvage = salvages_.back();
+    log_.info("{}: {} records taken over, {} chunks unreadable", salvage.path,
+              salvage.ring->recovered(), salvage.ring->bad_chunks());
+    if (Status status = salvage.ring->remove(); !status.ok()) {
+      log_.error("{}", status.message());  // its positions are stored: nothing comes twice
+    }
+    salvages_.pop_back();
+  }
+
+  void settle(Work work, const Result<SliceReport>& result, MonoTime begin, TickReport& report) {
+    const MonoTime now = clock_.mono();
+    queue_.charge(work, now - begin);
+    ++stats_.slices[work];
+    stats_.spent[work] += now - begin;
+    if (result.ok()) {
+      report.units[work] += result->units;
+      if (result->hold > Nanoseconds(0)) {
+        stats_.hold.record(result->hold);
+        trouble_.write_succeeded();
+      }
+      agenda_->done(work, *result, now);
+      return;
+    }
+    const Status& status = result.status();
+    if (report.status.ok()) report.status = status;
+    trouble_.note(status, now);
+    if (status.code() == Code::kBusy) {
+      ++stats_.busy;
+      return;
+    }
+    ++stats_.failures;
+    log_.warn_limited(work_name(work), "{}: {}", work_name(work), status.message());
+  }
+
+  const Options options_;
+  Clock& clock_;
+  Log log_;
+  EngineStats stats_;
+  Trouble trouble_;
+  FairQueue queue_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<RingConsumer> ring_;
+  std::vector<Salvage> salvages_;
+  std::optional<FlushSlice> flush_;
+  std::optional<UpkeepSlices> upkeep_;
+  std::optional<Agenda> agenda_;
+  MonoTime next_reap_{};
+  MonoTime next_salvage_{};
+  bool from_salvage_ = false;  // the source of this flush slice, and of the last one
+};
+
+}  // namespace phlower

@@ -1,0 +1,171 @@
+// Opens a database file: looks before it touches, sets the pragmas, adds the tables that miss.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "phlower/config/options.hpp"
+#include "phlower/ground/status.hpp"
+#include "phlower/store/pragmas.hpp"
+#include "phlower/store/schema.hpp"
+#include "phlower/store/sqlite.hpp"
+#include "phlower/store/tables.hpp"
+#include "phlower/store/types.hpp"
+
+namespace phlower {
+
+struct OpenedFile {
+  sqlite::Connection db;
+  FileKind kind = FileKind::kEmpty;  // as it was found
+  FileLook look;                     // as it is now
+  bool frozen = false;               // read without locks: nobody had the file open
+};
+
+namespace open_detail {
+
+inline bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+/// A file that is open somewhere, or was left by a crash, has one of these beside it.
+inline bool has_side_file(const std::string& path) {
+  return exists(path + "-wal") || exists(path + "-shm") || exists(path + "-journal");
+}
+
+/// Without side files the main file is all there is, and it can be read without leaving a trace.
+/// (Not where this process has it open already: closing such a reader would drop its locks; but
+/// then there are side files.)
+inline sqlite::Access looking_access(const std::string& path) {
+  return has_side_file(path) ? sqlite::Access::kReadOnly : sqlite::Access::kFrozen;
+}
+
+/// What the file is, before anything is written. kNotOurs for everything that is not a history.
+inline Result<FileLook> look_before(const std::string& path) {
+  auto db = sqlite::Connection::open(path, looking_access(path));
+  if (!db.ok()) return db.status();
+  if (Status set = sqlite::set_busy_timeout(*db, 1000); !set.ok()) return set;
+  return look_at_tables(*db);
+}
+
+inline Status check_version(sqlite::Connection& db) {
+  const auto version = db.query_integer(
+      "SELECT whole FROM phlower_state WHERE key = '" + std::string(schema::kVersionKey) + "'");
+  if (!version.ok()) return version.status();
+  if (*version <= schema::kVersion) return Status();
+  return Status(Code::kVersion, db.path() + ": its Phlower tables are of version " +
+                                    std::to_string(*version) + "; this build knows " +
+                                    std::to_string(schema::kVersion));
+}
+
+inline Status check_encoding(sqlite::Connection& db) {
+  const auto encoding = db.query_text("PRAGMA encoding");
+  if (!encoding.ok()) return encoding.status();
+  if (*encoding == "UTF-8") return Status();
+  return Status(Code::kUnsupported,
+                db.path() + ": its text is " + *encoding + "; only UTF-8 is supported");
+}
+
+}  // namespace open_detail
+
+inline bool has_main_tables(const FileLook& look) {
+  if (look.families.empty() || !look.families.back().is_main()) return false;
+  return !look.families.back().invocations.empty() && !look.families.back().details.empty();
+}
+
+/// Creates the tables that an engine needs and that miss. Indexes only with their table. Requires
+/// an open transaction.
+inline Status create_missing_tables(sqlite::Connection& db, const FileLook& look) {
+  const bool main_rows = !look.families.empty() && look.families.back().is_main() &&
+                         !look.families.back().invocations.empty();
+  std::string sql;
+  const auto add = [&sql](std::string_view statement) { (sql += statement) += ";"; };
+  if (!main_rows) {
+    add(schema::kCreateInvocations);
+    for (const std::string_view index : schema::kCreateIndexes) add(index);
+  }
+  add(schema::kCreateDetails);
+  if (look.kind == FileKind::kEmpty) {
+    for (const std::string_view table : schema::kCreateOriginTables) add(table);
+  }
+  for (const std::string_view table : schema::kCreateOwnTables) add(table);
+  add("INSERT INTO phlower_state (key, whole) VALUES ('" + std::string(schema::kVersionKey) +
+      "', " + std::to_string(schema::kVersion) + ") ON CONFLICT (key) DO NOTHING");
+  return db.exec(sql);
+}
+
+namespace open_detail {
+
+inline Status add_tables(sqlite::Connection& db, FileLook& look) {
+  if (look.own_tables && has_main_tables(look)) return Status();
+  if (Status begun = db.exec("BEGIN IMMEDIATE"); !begun.ok()) return begun;
+  // Somebody may have been faster.
+  auto fresh = look_at_tables(db);
+  Status status = fresh.ok() ? create_missing_tables(db, *fresh) : fresh.status();
+  if (status.ok()) status = db.exec("COMMIT");
+  if (!status.ok()) {
+    if (!db.autocommit()) static_cast<void>(db.exec("ROLLBACK"));
+    return status;
+  }
+  auto made = look_at_tables(db);
+  if (made.ok()) look = std::move(*made);
+  return made.status();
+}
+
+inline Status prepare_for_writing(OpenedFile& file, const StoreOptions& options, OpenMode mode) {
+  if (Status set = sqlite::set_busy_timeout(file.db, 1000); !set.ok()) return set;
+  // Both only take before the first page is written; WAL mode would write it.
+  if (file.kind == FileKind::kEmpty) {
+    Status set = sqlite::set_pragma(file.db, {"page_size", "4096", "4096"});
+    if (set.ok() && options.reclaim) {
+      set = sqlite::set_pragma(file.db, {"auto_vacuum", "INCREMENTAL", "2"});
+    }
+    if (!set.ok()) return set;
+  }
+  if (Status set = sqlite::set_writer_pragmas(file.db, options); !set.ok()) return set;
+  if (mode == OpenMode::kEngine) {
+    if (Status added = add_tables(file.db, file.look); !added.ok()) return added;
+  }
+  return sqlite::set_busy_timeout(file.db, 0);
+}
+
+}  // namespace open_detail
+
+/// Errors: see Store::open.
+inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) {
+  namespace od = open_detail;
+  OpenedFile file;
+  if (od::exists(options.path)) {
+    auto look = od::look_before(options.path);
+    if (!look.ok()) return look.status();
+    file.look = std::move(*look);
+    file.kind = file.look.kind;
+  } else if (mode != OpenMode::kEngine) {
+    return Status(Code::kNotFound, options.path + ": no such file");
+  }
+  if (mode != OpenMode::kEngine && file.kind == FileKind::kEmpty) {
+    return Status(Code::kNotOurs, options.path + ": an empty file, not a Phlower history");
+  }
+  const sqlite::Access access = mode == OpenMode::kEngine        ? sqlite::Access::kCreate
+                                : mode == OpenMode::kMaintenance ? sqlite::Access::kReadWrite
+                                                                 : od::looking_access(options.path);
+  auto db = sqlite::Connection::open(options.path, access);
+  if (!db.ok()) return db.status();
+  file.db = std::move(*db);
+  file.frozen = access == sqlite::Access::kFrozen;
+  if (file.look.state_table) {
+    if (Status version = od::check_version(file.db); !version.ok()) return version;
+  }
+  if (Status encoding = od::check_encoding(file.db); !encoding.ok()) return encoding;
+  const Status ready = mode == OpenMode::kReadOnly
+                           ? sqlite::set_reader_pragmas(file.db)
+                           : od::prepare_for_writing(file, options, mode);
+  if (!ready.ok()) return ready;
+  return file;
+}
+
+}  // namespace phlower

@@ -1,0 +1,270 @@
+// Bodies of class Store. Included by store.hpp alone.
+#pragma once
+
+#include "phlower/store/store.hpp"
+
+namespace phlower {
+
+inline Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options,
+                                                  const RetentionOptions& retention,
+                                                  OpenMode mode) {
+  auto file = open_file(options, mode);
+  if (!file.ok()) return file.status();
+  const auto page_size = file->db.query_integer("PRAGMA page_size");
+  if (!page_size.ok()) return page_size.status();
+  const auto reclaim = sqlite::can_reclaim(file->db);
+  if (!reclaim.ok()) return reclaim.status();
+  const FileLook look = file->look;
+  std::unique_ptr<Store> store(new Store(retention, mode, std::move(*file),
+                                         static_cast<std::uint32_t>(*page_size), *reclaim));
+  if (Status status = store->start(look); !status.ok()) return status;
+  return store;
+}
+
+inline Status Store::start(const FileLook& look) {
+  const bool marks = mode_ == OpenMode::kEngine;
+  if (Status status = families_.relist(look.families, marks); !status.ok()) return status;
+  if (mode_ == OpenMode::kReadOnly) return Status();
+  wal_.emplace(db_, page_size_);
+  if (marks) upserter_.emplace(db_, families_.main_tables());
+  for (auto [statement, sql] :
+       {std::pair{&begin_, "BEGIN IMMEDIATE"}, {&commit_, "COMMIT"},
+        {&data_version_statement_, "PRAGMA data_version"},
+        {&schema_version_statement_, "PRAGMA schema_version"}}) {
+    if (Status status = db_.prepare_once(*statement, sql); !status.ok()) return status;
+  }
+  return look_again(true);
+}
+
+// -- Transactions -------------------------------------------------------------------------------
+
+inline Status Store::begin() {
+  if (in_transaction_) return Status(Code::kInternal, path() + ": begin inside a transaction");
+  if (mode_ == OpenMode::kReadOnly) {
+    return Status(Code::kPermission, path() + ": opened for reading only");
+  }
+  if (Status status = begin_.run(); !status.ok()) return status;
+  if (Status status = notice_others(); !status.ok()) {
+    if (!db_.autocommit()) static_cast<void>(db_.exec("ROLLBACK"));
+    return status;
+  }
+  families_.snapshot();
+  lost_ = Status();
+  in_transaction_ = true;
+  return Status();
+}
+
+/// Takes both version numbers; tables are listed anew where the schema has changed, by somebody
+/// else or by the last purge of our own.
+inline Status Store::look_again(bool first) {
+  const auto read = [](sqlite::Statement& statement) -> Result<std::int64_t> {
+    const auto row = statement.step();
+    if (!row.ok()) return row.status();
+    const std::int64_t value = *row ? statement.integer(0) : 0;
+    statement.reset();
+    return value;
+  };
+  const auto data = read(data_version_statement_);
+  if (!data.ok()) return data.status();
+  const auto schema_now = read(schema_version_statement_);
+  if (!schema_now.ok()) return schema_now.status();
+  const bool others = !first && *data != data_version_;
+  const bool tables = !first && *schema_now != schema_version_;
+  data_version_ = *data;
+  if (others) {
+    families_.forget_quiet();
+    counts_stale_ = true;
+    begins_alone_ = 0;
+  }
+  schema_version_ = *schema_now;
+  if (tables) {
+    auto look = look_at_tables(db_);
+    if (!look.ok()) return look.status();
+    if (mode_ == OpenMode::kEngine && !(look->own_tables && has_main_tables(*look))) {
+      if (Status made = create_missing_tables(db_, *look); !made.ok()) return made;
+      schema_version_ = -1;  // looked at anew even if this transaction is rolled back
+      look = look_at_tables(db_);
+      if (!look.ok()) return look.status();
+    }
+    const bool marks = mode_ == OpenMode::kEngine;
+    if (Status status = families_.relist(look->families, marks); !status.ok()) return status;
+    if (marks) upserter_.emplace(db_, families_.main_tables());
+  }
+  return Status();
+}
+
+inline Status Store::notice_others() {
+  // After another process has been still for a while its rows are counted, not in between: a purge
+  // by a tool would otherwise start a new count at each of its slices.
+  constexpr std::uint32_t kBeginsAlone = 64;
+  if (Status status = look_again(false); !status.ok()) return status;
+  if (counts_stale_ && ++begins_alone_ >= kBeginsAlone) {
+    families_.restart_counts();
+    counts_stale_ = false;
+  }
+  return Status();
+}
+
+inline Status Store::lost(Status status) {
+  if (status.ok() || status.code() == Code::kInvalidArgument) return status;
+  lost_ = status;
+  return status;
+}
+
+inline Status Store::upsert(const RecordView& record) {
+  if (!in_transaction_ || !upserter_) {
+    return Status(Code::kInternal, path() + ": upsert outside a transaction");
+  }
+  if (!lost_.ok()) return lost_;
+  const Cutoffs zero = cutoffs_at(retention_, WallTime());
+  return lost(upserter_->upsert(record, {-zero.invocations, -zero.details, details_cutoff_},
+                                families_.main_state()));
+}
+
+inline Status Store::save_positions(const RingPositions& positions) {
+  if (!in_transaction_ || mode_ != OpenMode::kEngine) {
+    return Status(Code::kInternal, path() + ": positions outside a transaction");
+  }
+  if (!lost_.ok()) return lost_;
+  return lost(positions_.save(positions));
+}
+
+inline Result<RingPositions> Store::load_positions(const RingId& ring) {
+  return positions_.load(ring);
+}
+
+inline Status Store::forget_ring(const RingId& ring) {
+  if (in_transaction_) return lost_.ok() ? lost(positions_.forget(ring)) : lost_;
+  if (Status status = begin(); !status.ok()) return status;
+  if (Status status = lost(positions_.forget(ring)); !status.ok()) {
+    rollback();
+    return status;
+  }
+  return commit();
+}
+
+inline Status Store::commit() {
+  if (!in_transaction_) return Status(Code::kInternal, path() + ": commit without a transaction");
+  Status status = lost_;
+  if (status.ok() && mode_ == OpenMode::kEngine) status = families_.save_marks();
+  if (status.ok()) status = commit_.run();
+  if (!status.ok()) {
+    rollback();
+    return status;
+  }
+  in_transaction_ = false;
+  families_.marks_are_stored();
+  return Status();
+}
+
+inline void Store::rollback() noexcept {
+  if (!in_transaction_) return;
+  in_transaction_ = false;
+  lost_ = Status();
+  // SQLite has rolled back by itself after some errors.
+  if (!db_.autocommit()) static_cast<void>(db_.exec("ROLLBACK"));
+  families_.restore();
+}
+
+// -- Retention ----------------------------------------------------------------------------------
+
+inline Result<PurgeReport> Store::purge_some(WallTime now, std::uint32_t max_rows) {
+  if (!in_transaction_) return Status(Code::kInternal, path() + ": purge outside a transaction");
+  if (!lost_.ok()) return lost_;
+  const PurgeTime time = purge_time(now);
+  details_cutoff_ = time.cutoffs.details;
+  auto report = families_.purge_some(time, max_rows);
+  if (!report.ok()) return lost(report.status());
+  return report;
+}
+
+inline Result<bool> Store::purge_due(WallTime now) {
+  if (retention_.keep_forever) return false;
+  return families_.purge_due(purge_time(now));
+}
+
+inline std::uint64_t Store::purge_backlog_rows(WallTime now) {
+  return retention_.keep_forever ? 0 : families_.backlog(purge_time(now));
+}
+
+inline Result<PurgeReport> Store::census_some(WallTime now, std::uint32_t max_rows) {
+  if (Status status = thaw(); !status.ok()) return status;
+  if (!census_) {
+    census_.emplace();
+    families_.end_census();
+  }
+  Status status = families_.census(cutoffs_at(retention_, now), max_rows, *census_);
+  const PurgeReport totals = *census_;
+  if (!status.ok() || !totals.more) census_.reset();
+  if (!status.ok()) return status;
+  return totals;
+}
+
+inline void Store::set_retention(const RetentionOptions& retention) {
+  retention_ = retention;
+  details_cutoff_ = -kNever;
+  families_.retention_changed();
+}
+
+// -- WAL, free pages, counts --------------------------------------------------------------------
+
+inline Result<CheckpointReport> Store::checkpoint() {
+  if (!wal_) return CheckpointReport{};
+  if (in_transaction_) return Status(Code::kInternal, path() + ": checkpoint in a transaction");
+  return wal_->checkpoint();
+}
+
+inline Result<ReclaimReport> Store::reclaim_some(std::uint32_t pages) {
+  if (!can_reclaim_) return sqlite::reclaim_unsupported(db_);
+  if (Status status = begin(); !status.ok()) return status;
+  auto report = sqlite::reclaim_some(db_, pages);
+  if (!report.ok()) {
+    rollback();
+    return report.status();
+  }
+  if (Status status = commit(); !status.ok()) return status;
+  return report;
+}
+
+inline std::uint64_t Store::free_pages() {
+  const auto pages = sqlite::free_pages(db_);
+  return pages.ok() ? *pages : 0;
+}
+
+inline Result<bool> Store::recount_some(std::uint32_t rows) { return families_.recount_some(rows); }
+
+inline Counts Store::counts() const {
+  Counts counts = families_.counts();
+  counts.exact = counts.exact && !counts_stale_;
+  return counts;
+}
+
+// -- Reads --------------------------------------------------------------------------------------
+
+/// A file that nobody had open was read without locks; once somebody has, that is not safe.
+inline Status Store::thaw() {
+  if (!frozen_ || !open_detail::has_side_file(path())) return Status();
+  auto db = sqlite::Connection::open(path(), sqlite::Access::kReadOnly);
+  if (!db.ok()) return db.status();
+  if (Status set = sqlite::set_reader_pragmas(*db); !set.ok()) return set;
+  auto look = look_at_tables(*db);
+  if (!look.ok()) return look.status();
+  families_.clear();
+  db_ = std::move(*db);
+  frozen_ = false;
+  census_.reset();
+  return families_.relist(look->families, false);
+}
+
+inline Result<std::optional<Record>> Store::get(std::string_view task_id, WallTime now) {
+  if (Status status = thaw(); !status.ok()) return status;
+  return families_.get(task_id, cutoffs_at(retention_, now));
+}
+
+inline Result<std::vector<Record>> Store::list_by_task(std::string_view task_name,
+                                                       std::uint32_t limit, WallTime now) {
+  if (Status status = thaw(); !status.ok()) return status;
+  return families_.list(task_name, limit, cutoffs_at(retention_, now));
+}
+
+}  // namespace phlower

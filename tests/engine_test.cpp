@@ -1,0 +1,181 @@
+// The engine as a whole, on a clock that the test moves.
+#include "phlower/engine/engine.hpp"
+
+#include <gtest/gtest.h>
+
+#include "phlower/store/sqlite.hpp"
+#include "support/engine_rig.hpp"
+
+namespace phlower {
+namespace {
+
+using testing::EngineRig;
+
+TEST(Engine, StoresWhatProducersSubmit) {
+  EngineRig rig;
+  rig.open();
+  rig.attach();
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_TRUE(rig.submit("task-" + std::to_string(i), rig.now()).ok());
+  }
+  rig.settle();
+  EXPECT_EQ(rig.engine->stats().committed, 500u);
+  EXPECT_EQ(rig.engine->counts().invocations, 500u);
+  EXPECT_TRUE(rig.engine->counts().exact);
+  const auto found = rig.engine->get("task-77");
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  ASSERT_TRUE(found->has_value());
+  EXPECT_EQ((*found)->state, "SUCCESS");
+  EXPECT_EQ((*found)->args, "(1, 'two')");
+  const auto listed = rig.engine->list_by_task("shop.orders.pack", 10);
+  ASSERT_TRUE(listed.ok());
+  EXPECT_EQ(listed->size(), 10u);
+}
+
+TEST(Engine, KeepsBothSumsWhenTheRingOverflows) {
+  EngineRig rig;
+  rig.open();
+  rig.attach();
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;
+  for (int i = 0; i < 5000; ++i) {
+    const Status status = rig.submit("task-" + std::to_string(i), rig.now());
+    status.ok() ? ++accepted : ++refused;
+  }
+  ASSERT_GT(refused, 0u) << "the ring was not filled: this proves nothing";
+  const RingStats full = rig.engine->ring_stats();
+  EXPECT_EQ(full.offered, 5000u);
+  EXPECT_EQ(full.accepted, accepted);
+  EXPECT_EQ(full.refused(), refused);
+  rig.settle();
+  const RingStats empty = rig.engine->ring_stats();
+  EXPECT_EQ(empty.offered, empty.accepted + empty.refused());
+  EXPECT_EQ(empty.accepted, rig.engine->stats().committed + empty.unread);
+  EXPECT_EQ(rig.engine->stats().committed, accepted);
+  EXPECT_GT(empty.shed, 0u);
+  EXPECT_TRUE(rig.submit("after", rig.now()).ok());
+}
+
+TEST(Engine, TakesUpWhereTheLastOneEnded) {
+  EngineRig rig(Microseconds(200));
+  rig.open();
+  rig.attach();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(rig.submit("task-" + std::to_string(i), rig.now()).ok());
+  }
+  rig.clock.advance(Seconds(1));
+  rig.engine->tick(Milliseconds(3));  // some of them
+  const std::uint64_t before = rig.engine->stats().committed;
+  ASSERT_GT(before, 0u);
+  ASSERT_LT(before, 300u);
+  rig.engine.reset();
+  rig.open();
+  rig.settle();
+  EXPECT_EQ(before + rig.engine->stats().committed, 300u);
+  EXPECT_EQ(rig.engine->counts().invocations, 300u);
+}
+
+TEST(Engine, PurgesExpiredRowsWhileRecordsArrive) {
+  EngineRig rig;
+  rig.options.retention.invocations = std::chrono::hours(120);
+  rig.options.retention.details = std::chrono::hours(60);
+  rig.open();
+  rig.attach();
+  const double hour = 3600;
+  for (int i = 0; i < 200; ++i) {
+    const std::string n = std::to_string(i);
+    ASSERT_TRUE(rig.submit("old-" + n, rig.now() - 121 * hour).ok());
+    ASSERT_TRUE(rig.submit("thin-" + n, rig.now() - 61 * hour).ok());
+    ASSERT_TRUE(rig.submit("fresh-" + n, rig.now() - hour).ok());
+  }
+  rig.settle();
+  const Counts counts = rig.engine->counts();
+  EXPECT_EQ(counts.invocations, 400u);
+  EXPECT_EQ(counts.details, 200u);
+  EXPECT_FALSE(rig.engine->get("old-7")->has_value());
+  EXPECT_TRUE((*rig.engine->get("thin-7"))->args.empty());
+  EXPECT_FALSE((*rig.engine->get("fresh-7"))->args.empty());
+}
+
+TEST(Engine, ForgetsNothingWhenToldToKeepForever) {
+  EngineRig rig;
+  rig.options.retention.keep_forever = true;
+  rig.open();
+  rig.attach();
+  ASSERT_TRUE(rig.submit("old", 1000).ok());
+  rig.settle();
+  EXPECT_EQ(rig.engine->stats().purged_invocations, 0u);
+  EXPECT_TRUE(rig.engine->get("old")->has_value());
+}
+
+TEST(Engine, GoesOnByItselfWhenAnotherProcessLetsTheLockGo) {
+  EngineRig rig;
+  rig.open();
+  rig.attach();
+  auto other = sqlite::Connection::open(rig.options.store.path, sqlite::Access::kReadWrite);
+  ASSERT_TRUE(other.ok());
+  ASSERT_TRUE(other->exec("BEGIN IMMEDIATE").ok());
+  ASSERT_TRUE(rig.submit("waits", rig.now()).ok());
+  rig.settle(200);
+  EXPECT_EQ(rig.engine->stats().committed, 0u);
+  EXPECT_GT(rig.engine->stats().busy, 3u);
+  EXPECT_EQ(rig.engine->health().health, Health::kDegraded);
+  EXPECT_NE(rig.engine->health().reason.find("write lock"), std::string::npos);
+  ASSERT_TRUE(other->exec("ROLLBACK").ok());
+  rig.settle(200);
+  EXPECT_EQ(rig.engine->stats().committed, 1u);
+  EXPECT_EQ(rig.engine->health().health, Health::kOk);
+}
+
+TEST(Engine, ChecksItsPlacesAtTheStart) {
+  EngineRig rig;
+  rig.options.store.durability = Durability::kPower;
+  rig.options.ring.path = "/dev/shm/phlower-engine-test.ring";
+  auto in_memory = Engine::open(rig.options, rig.clock);
+  EXPECT_EQ(in_memory.status().code(), Code::kInvalidConfig);
+  EXPECT_NE(in_memory.status().message().find("ring.path"), std::string_view::npos);
+  rig.options.ring.path = rig.dir / "no/such/ring";
+  auto nowhere = Engine::open(rig.options, rig.clock);
+  EXPECT_EQ(nowhere.status().code(), Code::kNotFound);
+}
+
+TEST(Engine, IsTheOnlyReaderOfItsRing) {
+  EngineRig rig;
+  rig.open();
+  rig.options.store.path = rig.dir / "other.db";
+  auto second = Engine::open(rig.options, rig.clock);
+  EXPECT_EQ(second.status().code(), Code::kBusy);
+}
+
+TEST(Engine, CheckpointsByItselfAtTheSoftBound) {
+  EngineRig rig;
+  rig.options.store.wal_soft_bytes = 1 << 20;
+  rig.options.store.wal_hard_bytes = 4 << 20;
+  rig.open();
+  rig.attach();
+  for (int i = 0; i < 4000; ++i) {
+    Status status = rig.submit("task-" + std::to_string(i), rig.now());
+    if (!status.ok()) {
+      rig.settle();
+      status = rig.submit("task-" + std::to_string(i), rig.now());
+    }
+    ASSERT_TRUE(status.ok());
+  }
+  rig.settle();
+  EXPECT_GT(rig.engine->stats().checkpoints, 0u);
+  EXPECT_LT(rig.engine->stats().wal_bytes_max, 4u << 20);
+  EXPECT_EQ(rig.engine->stats().committed, 4000u);
+}
+
+TEST(Engine, IsDoneAtOnceWhenNothingIsDue) {
+  EngineRig rig;
+  rig.open();
+  rig.settle();
+  const TickReport report = rig.engine->tick(Milliseconds(20));
+  EXPECT_TRUE(report.may_wait);
+  EXPECT_GT(report.next_due, rig.clock.mono());
+  EXPECT_TRUE(report.status.ok());
+}
+
+}  // namespace
+}  // namespace phlower

@@ -1,0 +1,135 @@
+// phlower-purge: deletes what has expired from a Phlower database, also while others use it.
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "cli.hpp"
+#include "phlower/ground/clock.hpp"
+#include "phlower/store/store.hpp"
+#include "purge_baseline.hpp"
+#include "purge_options.hpp"
+#include "purge_outcome.hpp"
+#include "purge_run.hpp"
+#include "signals.hpp"
+
+namespace phlower::tools {
+namespace {
+
+Status check_target(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return Status::from_errno(path);
+  if (S_ISDIR(info.st_mode)) {
+    return Status(Code::kNotOurs, path + ": is a directory; name the database file in it");
+  }
+  if (!S_ISREG(info.st_mode)) return Status(Code::kNotOurs, path + ": is no regular file");
+  return Status();
+}
+
+/// Opens; while somebody holds a lock that opening needs, tries again.
+Result<std::unique_ptr<Store>> open_store(const PurgeOptions& options, OpenMode mode,
+                                          Clock& clock) {
+  const MonoTime begin = clock.mono();
+  const Nanoseconds patience = options.max_time.value_or(kLockedForEver);
+  for (;;) {
+    auto store = Store::open(options.store, options.retention, mode);
+    if (store.ok() || store.status().code() != Code::kBusy) return store;
+    if (stop_requested() || clock.mono() - begin >= patience) {
+      return Status(Code::kBusy, options.target + ": locked by another process; gave up after " +
+                                     format_duration(clock.mono() - begin));
+    }
+    std::this_thread::sleep_for(Milliseconds(20));
+  }
+}
+
+Status dry_run(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
+  outcome.dry_run = true;
+  const MonoTime begin = clock.mono();
+  const WallTime now = clock.wall();
+  auto store = open_store(options, OpenMode::kReadOnly, clock);
+  if (!store.ok()) return store.status();
+  Progress progress(options.common.quiet);
+  for (bool more = true; more;) {
+    if (stop_requested()) {
+      outcome.failure = "stopped by a signal";
+      return Status();
+    }
+    // Short steps: a long read would keep the log of the process that writes from starting anew.
+    const auto totals = (*store)->census_some(now, 2000);
+    if (!totals.ok()) return totals.status();
+    outcome.invocations = totals->invocations;
+    outcome.details = totals->details;
+    more = totals->more;
+    outcome.elapsed = clock.mono() - begin;
+    if (progress.due(clock.mono())) {
+      const std::uint64_t all = (*store)->purge_backlog_rows(now);
+      progress.show({"rows looked at", totals->examined,
+                     all > totals->examined ? all - totals->examined : 0, outcome.elapsed});
+    }
+  }
+  outcome.done = true;
+  return Status();
+}
+
+/// What a full VACUUM would find on the file system of `path`.
+std::string room_for_vacuum(const std::string& path) {
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return "";
+  const std::uint64_t room = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  return " (" + format_bytes(2 * file_bytes(path)) + "; " + format_bytes(room) + " are free)";
+}
+
+Status purge_sliced(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
+  auto store = open_store(options, OpenMode::kMaintenance, clock);
+  if (!store.ok()) return store.status();
+  Status status = PurgeRun(**store, clock, options, outcome).run();
+  if (!outcome.note.empty()) outcome.note += room_for_vacuum(options.target);
+  return status;
+}
+
+int finish(const PurgeOptions& options, const Status& status, PurgeOutcome& outcome) {
+  if (!status.ok()) {
+    outcome.failure = status.message();
+    outcome.done = false;
+  }
+  const bool began = status.ok() || outcome.slices > 0;
+  if (!options.common.quiet && began) std::fputs(to_text(outcome).c_str(), stdout);
+  if (options.common.json) std::printf("%s\n", to_json(outcome).dump().c_str());
+  for (const std::string* text : {&outcome.note, &outcome.failure}) {
+    if (!text->empty()) std::fprintf(stderr, "phlower-purge: %s\n", text->c_str());
+  }
+  return outcome.done ? kExitDone : kExitProblem;
+}
+
+int purge(int argc, char** argv) {
+  PurgeOptions options;
+  PurgeText text;
+  CLI::App app("Deletes what has expired from a Phlower database in short slices.",
+               "phlower-purge");
+  declare(app, options, text);
+  if (const auto exit = parse_command_line(app, argc, argv, options.common, kPurgeExamples)) {
+    return *exit;
+  }
+  if (const Status status = understand(text, options); !status.ok()) {
+    return usage_error("phlower-purge", status);
+  }
+  catch_signals();
+  SystemClock clock;
+  PurgeOutcome outcome;
+  Status status = check_target(options.target);
+  if (status.ok()) {
+    status = options.dry_run    ? dry_run(options, clock, outcome)
+             : options.baseline ? run_baseline(options, clock, outcome)
+                                : purge_sliced(options, clock, outcome);
+  }
+  return finish(options, status, outcome);
+}
+
+}  // namespace
+}  // namespace phlower::tools
+
+int main(int argc, char** argv) { return phlower::tools::purge(argc, argv); }

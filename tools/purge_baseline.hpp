@@ -1,0 +1,64 @@
+// phlower-purge --baseline: the purges of old on the same file, to compare with in one run.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include "old_purge.hpp"
+#include "phlower/ground/clock.hpp"
+#include "phlower/store/sqlite.hpp"
+#include "phlower/store/tables.hpp"
+#include "phlower/store/types.hpp"
+#include "purge_options.hpp"
+#include "purge_outcome.hpp"
+#include "signals.hpp"
+
+namespace phlower::tools {
+
+inline std::uint64_t file_bytes(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+/// 50,000 rows a transaction with 50 ms between two, or all in one; pragmas as SQLite has them.
+/// Errors: kUnsupported for another schema than `single`.
+inline Status run_baseline(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
+  outcome.way = old_way_name(*options.baseline);
+  const MonoTime begin = clock.mono();
+  auto db = sqlite::Connection::open(options.target, sqlite::Access::kReadWrite);
+  if (!db.ok()) return db.status();
+  if (Status status = db->exec("PRAGMA busy_timeout = 5000"); !status.ok()) return status;
+  const auto look = look_at_tables(*db);
+  if (!look.ok()) return look.status();
+  if (look->kind != FileKind::kSingle) {
+    return Status(Code::kUnsupported,
+                  options.target + ": --baseline works on the single schema only");
+  }
+  OldPurge purge(*db, *options.baseline);
+  const Cutoffs cutoffs = cutoffs_at(options.retention, clock.wall());
+  for (bool more = true; more;) {
+    if (stop_requested() || (options.max_time && clock.mono() - begin >= *options.max_time)) {
+      outcome.failure = stop_requested() ? "stopped by a signal" : "stopped after --max-time";
+      break;
+    }
+    const MonoTime asked = clock.mono();
+    const auto step = purge.step(cutoffs);
+    if (!step.ok()) return step.status();
+    outcome.hold.record(clock.mono() - asked);
+    ++outcome.slices;
+    outcome.invocations += step->invocations;
+    outcome.details += step->details;
+    outcome.wal_bytes_max = std::max(outcome.wal_bytes_max, file_bytes(options.target + "-wal"));
+    more = step->more;
+    if (more) std::this_thread::sleep_for(Milliseconds(50));
+    outcome.done = !more;
+  }
+  outcome.elapsed = clock.mono() - begin;
+  return Status();
+}
+
+}  // namespace phlower::tools

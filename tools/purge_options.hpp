@@ -1,0 +1,167 @@
+// The command line of phlower-purge.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cli.hpp"
+#include "old_purge.hpp"
+#include "phlower/config/options.hpp"
+#include "phlower/config/options_yaml.hpp"
+#include "phlower/ground/units.hpp"
+
+namespace phlower::tools {
+
+struct PurgeOptions {
+  CommonOptions common;
+  std::string target;
+  RetentionOptions retention;
+  StoreOptions store;
+  Nanoseconds slice = Milliseconds(5);
+  std::uint32_t duty_percent = 80;
+  std::optional<Nanoseconds> max_time;
+  bool reclaim = false;
+  bool dry_run = false;
+  std::optional<OldWay> baseline;
+};
+
+inline constexpr std::string_view kPurgeExamples =
+    "Examples:\n"
+    "  phlower-purge --dry-run /var/lib/phlower/history.db\n"
+    "      how much has expired; writes nothing\n"
+    "  phlower-purge /var/lib/phlower/history.db\n"
+    "      deletes rows after 120h and their details after 60h, in slices of 5ms;\n"
+    "      the process that writes the file may go on\n"
+    "  phlower-purge --invocations-older-than 48h --details-older-than 12h --reclaim \\\n"
+    "      --max-time 10min --json history.db\n"
+    "      a shorter memory, free pages back to the disk, at most ten minutes\n"
+    "Exit: 0 done, 1 not done or a problem found, 2 wrong usage or configuration.\n"
+    "Ctrl-C stops after the current slice; another run goes on from there.\n";
+
+/// What was written, before it is understood.
+struct PurgeText {
+  std::string invocations, details, slice, duty, max_time, config, baseline;
+};
+
+inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
+  app.add_option("TARGET", options.target, "a Phlower database file; others may have it open");
+  app.add_option("--invocations-older-than", text.invocations,
+                 "delete rows this long after their task ended (default: 120h)");
+  app.add_option("--details-older-than", text.details,
+                 "delete arguments and tracebacks after this long (default: 60h)");
+  app.add_option("--slice", text.slice,
+                 "aim for one hold of the write lock, 1ms to 100ms (default: 5ms)");
+  app.add_option("--duty", text.duty,
+                 "share of time the write lock may be held, 10% to 100% (default: 80%)");
+  app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
+  app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)");
+  app.add_flag("--dry-run", options.dry_run, "count what has expired; write nothing");
+  app.add_option("--config", text.config,
+                 "retention and slices from a YAML file; options given beside it win");
+  app.add_option("--baseline", text.baseline,
+                 "purge as the store of old, to compare: monolith or batch50k");
+}
+
+namespace detail {
+
+inline Status wrong_usage(std::string what) {
+  return Status(Code::kInvalidArgument, std::move(what));
+}
+
+/// Whole hours are what the store keeps. Leaves `out` alone where nothing was written.
+inline Status read_hours(const char* name, const std::string& text, Hours& out) {
+  if (text.empty()) return Status();
+  const auto read = parse_duration(text);
+  if (!read.ok()) return read.status().with_context(name);
+  const Hours whole = std::chrono::duration_cast<Hours>(*read);
+  if (whole != *read || whole < Hours(1) || whole > Hours(87600)) {
+    return wrong_usage(std::string(name) + ": '" + text + "' must be whole hours, 1h to 87600h");
+  }
+  out = whole;
+  return Status();
+}
+
+inline Status read_slice(const PurgeText& text, PurgeOptions& options) {
+  if (!text.slice.empty()) {
+    const auto read = parse_duration(text.slice);
+    if (!read.ok()) return read.status().with_context("--slice");
+    if (*read < Milliseconds(1) || *read > Milliseconds(100)) {
+      return wrong_usage("--slice: '" + text.slice + "' is out of range, 1ms to 100ms");
+    }
+    options.slice = *read;
+  }
+  if (!text.duty.empty()) {
+    const auto read = parse_percent(text.duty);
+    if (!read.ok()) return read.status().with_context("--duty");
+    if (*read < 10) return wrong_usage("--duty: '" + text.duty + "' is out of range, 10% to 100%");
+    options.duty_percent = *read;
+  }
+  if (!text.max_time.empty()) {
+    const auto read = parse_duration(text.max_time);
+    if (!read.ok()) return read.status().with_context("--max-time");
+    if (read->count() == 0) return wrong_usage("--max-time: must be longer than 0s");
+    options.max_time = *read;
+  }
+  return Status();
+}
+
+inline Status read_config(const std::string& path, PurgeOptions& options) {
+  if (path.empty()) return Status();
+  const auto loaded = load_options(path);
+  if (!loaded.ok()) return loaded.status();
+  options.retention = loaded->retention;
+  options.store = loaded->store;
+  options.slice = loaded->schedule.slice;
+  options.duty_percent = loaded->schedule.duty_percent;
+  return Status();
+}
+
+}  // namespace detail
+
+/// What the words mean together. Every error is wrong usage: exit 2.
+inline Status understand(const PurgeText& text, PurgeOptions& options) {
+  using detail::wrong_usage;
+  if (options.target.empty()) return wrong_usage("TARGET is missing: a Phlower database file");
+  if (Status status = detail::read_config(text.config, options); !status.ok()) return status;
+  options.store.path = options.target;
+  const bool own_retention = !text.invocations.empty() || !text.details.empty();
+  if (own_retention) options.retention.keep_forever = false;
+  RetentionOptions& retention = options.retention;
+  Status status =
+      detail::read_hours("--invocations-older-than", text.invocations, retention.invocations);
+  if (status.ok()) {
+    status = detail::read_hours("--details-older-than", text.details, retention.details);
+  }
+  if (!status.ok()) return status;
+  if (retention.details > retention.invocations) {
+    // Details go with their row; only asking for the opposite is a mistake.
+    if (!text.details.empty()) {
+      return wrong_usage("--details-older-than: details cannot outlive their row (" +
+                         exact_duration(retention.invocations) + ")");
+    }
+    retention.details = retention.invocations;
+  }
+  if (retention.keep_forever) {
+    return wrong_usage(text.config +
+                       ": retention.keep_forever is true: nothing would be purged; "
+                       "give --invocations-older-than to purge nevertheless");
+  }
+  if (status = detail::read_slice(text, options); !status.ok()) return status;
+  if (text.baseline == "monolith") {
+    options.baseline = OldWay::kMonolith;
+  } else if (text.baseline == "batch50k") {
+    options.baseline = OldWay::kBatch50k;
+  } else if (!text.baseline.empty()) {
+    return wrong_usage("--baseline: '" + text.baseline + "' is neither monolith nor batch50k");
+  }
+  if (options.baseline && (options.dry_run || options.reclaim)) {
+    return wrong_usage("--baseline goes with neither --dry-run nor --reclaim");
+  }
+  if (options.dry_run && options.reclaim)
+    return wrong_usage("--dry-run and --reclaim exclude each other");
+  return Status();
+}
+
+}  // namespace phlower::tools

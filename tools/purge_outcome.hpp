@@ -1,0 +1,88 @@
+// What one run of phlower-purge did: the JSON for programs, a few lines for people.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+
+#include "json_out.hpp"
+#include "phlower/ground/histogram.hpp"
+#include "phlower/ground/units.hpp"
+
+namespace phlower::tools {
+
+struct PurgeOutcome {
+  std::string way = "phlower";  // or the name of the baseline
+  bool dry_run = false;
+  bool done = false;  // nothing expired is left
+  std::uint64_t invocations = 0;
+  std::uint64_t details = 0;
+  std::uint64_t slices = 0;
+  Histogram hold;  // of the write lock, from asking for it to the end of the commit
+  std::uint64_t checkpoints = 0;
+  std::uint64_t wal_bytes_max = 0;
+  std::uint64_t bytes_reclaimed = 0;
+  std::uint64_t rows_left = 0;  // an estimate, where it stopped early
+  Nanoseconds elapsed{0};
+  std::string note;     // something the user should know although all went well
+  std::string failure;  // why it is not done
+};
+
+inline double to_ms(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
+
+inline nlohmann::ordered_json to_json(const PurgeOutcome& outcome) {
+  const Histogram& hold = outcome.hold;
+  nlohmann::ordered_json json = {
+      {"done", outcome.done},
+      {"way", outcome.way},
+      {"dry_run", outcome.dry_run},
+      {"invocations_deleted", outcome.dry_run ? 0 : outcome.invocations},
+      {"details_deleted", outcome.dry_run ? 0 : outcome.details},
+      {"slices", outcome.slices},
+      {"hold_ms",
+       {{"p50", to_ms(hold.quantile(0.5))},
+        {"p99", to_ms(hold.quantile(0.99))},
+        {"max", to_ms(hold.max())}}},
+      {"checkpoints", outcome.checkpoints},
+      {"wal_bytes_max", outcome.wal_bytes_max},
+      {"bytes_reclaimed", outcome.bytes_reclaimed},
+      {"elapsed_s", std::chrono::duration<double>(outcome.elapsed).count()}};
+  if (outcome.dry_run) {
+    json["invocations_expired"] = outcome.invocations;
+    json["details_expired"] = outcome.details;
+  }
+  if (!outcome.note.empty()) json["note"] = outcome.note;
+  if (!outcome.failure.empty()) json["failure"] = outcome.failure;
+  return json;
+}
+
+/// The report for people.
+inline std::string to_text(const PurgeOutcome& outcome) {
+  if (outcome.dry_run) {
+    return fmt::format("expired: {} rows and {} details; nothing was written\n",
+                       format_count(outcome.invocations), format_count(outcome.details));
+  }
+  const double seconds = std::chrono::duration<double>(outcome.elapsed).count();
+  const auto rows = static_cast<double>(outcome.invocations);
+  std::string text =
+      fmt::format("deleted {} rows and {} details in {} ({:.0f} rows/s)\n",
+                  format_count(outcome.invocations), format_count(outcome.details),
+                  format_duration(outcome.elapsed), seconds > 0 ? rows / seconds : 0.0);
+  text +=
+      fmt::format("write lock held {} times: median {:.1f} ms, p99 {:.1f} ms, worst {:.1f} ms\n",
+                  format_count(outcome.slices), to_ms(outcome.hold.quantile(0.5)),
+                  to_ms(outcome.hold.quantile(0.99)), to_ms(outcome.hold.max()));
+  text += fmt::format("WAL at most {}\n", format_bytes(outcome.wal_bytes_max));
+  if (outcome.bytes_reclaimed > 0) {
+    text +=
+        fmt::format("given back to the file system: {}\n", format_bytes(outcome.bytes_reclaimed));
+  }
+  if (!outcome.done && outcome.rows_left > 0) {
+    text += fmt::format("about {} rows are left; run it again to go on\n",
+                        format_count(outcome.rows_left));
+  }
+  return text;
+}
+
+}  // namespace phlower::tools

@@ -1,0 +1,256 @@
+// The sliced purge of phlower-purge: short transactions, pauses between them, a log that stays
+// within its bound, whoever else has the file open.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "phlower/ground/clock.hpp"
+#include "phlower/schedule/backoff.hpp"
+#include "phlower/schedule/duty.hpp"
+#include "phlower/schedule/slice_size.hpp"
+#include "phlower/store/store.hpp"
+#include "progress.hpp"
+#include "purge_holders.hpp"
+#include "purge_options.hpp"
+#include "purge_outcome.hpp"
+#include "purge_wal.hpp"
+#include "signals.hpp"
+
+namespace phlower::tools {
+
+/// Without a --max-time a lock that is not released ends the run after this long.
+inline constexpr Nanoseconds kLockedForEver = Seconds(30);
+
+/// One run over one open file. Not thread safe. Blocks: until all is done, stopped or given up.
+class PurgeRun {
+ public:
+  PurgeRun(Store& store, Clock& clock, const PurgeOptions& options, PurgeOutcome& outcome)
+      : store_(store),
+        clock_(clock),
+        options_(options),
+        outcome_(outcome),
+        progress_(options.common.quiet),
+        wal_(options.store.wal_soft_bytes, options.store.wal_hard_bytes),
+        begin_(clock.mono()),
+        now_(clock.wall()) {}
+
+  /// OK also when it was stopped early: `outcome.done` and `outcome.failure` tell.
+  Status run() {
+    Status status = delete_expired();
+    if (status.ok() && outcome_.done && options_.reclaim) status = reclaim();
+    outcome_.wal_bytes_max = store_.wal_bytes_max();
+    if (!outcome_.done) outcome_.rows_left = store_.purge_backlog_rows(now_);
+    // What is in the log goes to the file now, where that needs no waiting.
+    if (status.ok()) {
+      const auto last = store_.checkpoint();
+      if (!last.ok()) status = last.status();
+    }
+    progress_.clear();
+    outcome_.elapsed = clock_.mono() - begin_;
+    return status;
+  }
+
+ private:
+  // -- Deleting -------------------------------------------------------------------------------
+  Status delete_expired() {
+    for (bool more = true; more;) {
+      if (stopped()) return Status();
+      Status status = slice([&] { return delete_slice(more); });
+      if (!status.ok()) return status;
+      show_rows();
+    }
+    outcome_.done = true;
+    return Status();
+  }
+
+  // As many small steps as fit into the slice together with the commit they make necessary.
+  Result<bool> delete_slice(bool& more) {
+    const MonoTime start = clock_.mono();
+    std::uint64_t examined = 0;
+    PurgeReport sum;
+    for (MonoTime step = start;;) {
+      const auto report = store_.purge_some(now_, step_rows_);
+      if (!report.ok()) return report.status();
+      const MonoTime after = clock_.mono();
+      sum.invocations += report->invocations;
+      sum.details += report->details;
+      examined += report->examined;
+      sum.more = report->more;
+      if (report->examined >= step_rows_) {
+        step_rows_ = next_batch(step_rows_, after - step, options_.slice / 10, 4, 256);
+      }
+      const Nanoseconds one_more = after - step;
+      const Nanoseconds commit = commit_per_row_ * static_cast<std::int64_t>(examined + step_rows_);
+      if (!sum.more || after + one_more + commit >= start + options_.slice) break;
+      step = after;
+    }
+    const MonoTime before = clock_.mono();
+    if (Status status = store_.commit(); !status.ok()) return status;
+    if (examined > 0) {
+      commit_per_row_ = next_estimate(
+          commit_per_row_, (clock_.mono() - before) / static_cast<std::int64_t>(examined));
+    }
+    outcome_.invocations += sum.invocations;
+    outcome_.details += sum.details;
+    more = sum.more;
+    return true;
+  }
+
+  // -- Free pages -----------------------------------------------------------------------------
+  Status reclaim() {
+    if (!store_.can_reclaim()) {
+      // The sentence says what is needed; nothing was asked of the file that it could do.
+      outcome_.note = std::string(store_.reclaim_some(0).status().message());
+      return Status();
+    }
+    const std::uint64_t page = store_.page_size();
+    std::uint32_t pages = 16;
+    for (std::uint64_t left = store_.free_pages(); left > 0;) {
+      if (stopped()) {
+        outcome_.done = false;
+        return Status();
+      }
+      std::uint64_t freed = 0;
+      const MonoTime start = clock_.mono();
+      const auto report = store_.reclaim_some(pages);
+      if (!report.ok() && report.status().code() != Code::kBusy) return report.status();
+      if (report.ok()) {
+        const Nanoseconds held = clock_.mono() - start;
+        freed = report->pages;
+        left = report->pages_left;
+        outcome_.bytes_reclaimed += freed * page;
+        pages = next_batch(pages, held, options_.slice, 4, 4096);
+        if (Status status = after_slice(held); !status.ok()) return status;
+        if (freed == 0) break;
+      } else if (Status status = wait_for_lock(report.status()); !status.ok()) {
+        return status;
+      }
+      if (progress_.due(clock_.mono())) {
+        show({"bytes given back", outcome_.bytes_reclaimed, left * page});
+      }
+    }
+    return Status();
+  }
+
+  // -- One slice, and what comes between two ----------------------------------------------------
+  template <class Body>
+  Status slice(Body&& body) {
+    const MonoTime asked = clock_.mono();
+    Status begun = store_.begin();
+    Result<bool> done = begun.ok() ? body() : Result<bool>(begun);
+    if (done.ok()) return after_slice(clock_.mono() - asked);
+    store_.rollback();
+    return done.status().code() == Code::kBusy ? wait_for_lock(done.status()) : done.status();
+  }
+
+  Status after_slice(Nanoseconds held) {
+    ++outcome_.slices;
+    outcome_.hold.record(held);
+    last_hold_ = held;
+    lock_.succeeded();
+    if (Status status = tend_log(); !status.ok()) return status;
+    pause(duty_.after(pause_after(held, options_.duty_percent)));
+    return Status();
+  }
+
+  // Somebody else writes: asked again soon, then less often. Not for ever.
+  Status wait_for_lock(const Status& busy) {
+    const MonoTime now = clock_.mono();
+    lock_.failed(now);
+    if (lock_.failing_for(now) >= kLockedForEver && !options_.max_time) {
+      const std::string who = lock_holders(store_.path(), ShmLock::kWriter);
+      return Status(Code::kBusy, fmt::format("{}: locked by {} for {}; gave up", store_.path(),
+                                             who.empty() ? "another process" : who,
+                                             format_duration(lock_.failing_for(now))));
+    }
+    if (lock_.failing_for(now) > Seconds(1)) trouble_ = "waiting for the write lock";
+    (void)busy;
+    pause(lock_.until() - now);
+    return Status();
+  }
+
+  Status tend_log() {
+    WalStep step = wal_.after_commit(store_.wal_bytes());
+    bool said = false;
+    while (step != WalStep::kGoOn && !stopped()) {
+      const MonoTime start = clock_.mono();
+      const auto report = store_.checkpoint();
+      if (!report.ok()) return report.status();
+      ++outcome_.checkpoints;
+      duty_.lock_was_free(clock_.mono() - start);
+      step = wal_.after_checkpoint(*report, store_.wal_bytes());
+      if (step != WalStep::kWait) break;
+      if (!said) say_who_pins();
+      said = true;
+      show_rows();
+      pause(Milliseconds(50));
+    }
+    trouble_.clear();
+    return Status();
+  }
+
+  void say_who_pins() {
+    const std::string who = lock_holders(store_.path(), ShmLock::kReaders);
+    trouble_ = fmt::format("paused: {} reads an old state, the WAL is at its bound ({})",
+                           who.empty() ? "another process" : who, format_bytes(store_.wal_bytes()));
+    if (options_.common.quiet) return;
+    progress_.clear();
+    std::fprintf(stderr, "phlower-purge: %s; goes on when it has ended\n", trouble_.c_str());
+  }
+
+  void show_rows() {
+    // What is left costs look-ups: only asked for when it will be seen.
+    if (!progress_.due(clock_.mono())) return;
+    show({"rows deleted", outcome_.invocations, store_.purge_backlog_rows(now_)});
+  }
+  void show(ProgressFigures figures) {
+    figures.elapsed = clock_.mono() - begin_;
+    figures.hold = last_hold_;
+    figures.trouble = trouble_;
+    progress_.show(figures);
+  }
+
+  // Sleeps in short pieces, so that a signal does not wait.
+  void pause(Nanoseconds time) {
+    const MonoTime end = clock_.mono() + time;
+    for (MonoTime now = clock_.mono(); now < end && !stop_requested(); now = clock_.mono()) {
+      std::this_thread::sleep_for(std::min<Nanoseconds>(end - now, Milliseconds(50)));
+    }
+  }
+
+  bool stopped() {
+    if (stop_requested()) {
+      outcome_.failure = "stopped by a signal";
+    } else if (options_.max_time && clock_.mono() - begin_ >= *options_.max_time) {
+      outcome_.failure = "stopped after --max-time " + exact_duration(*options_.max_time);
+      if (!trouble_.empty()) outcome_.failure += " (" + trouble_ + ")";
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  Store& store_;
+  Clock& clock_;
+  const PurgeOptions& options_;
+  PurgeOutcome& outcome_;
+  Progress progress_;
+  WalPolicy wal_;
+  DutyPause duty_;
+  Backoff lock_{Microseconds(500), Milliseconds(50)};
+  MonoTime begin_;
+  WallTime now_;  // retention counts from the start, so that a run has an end
+  std::uint32_t step_rows_ = 16;
+  Nanoseconds commit_per_row_ = Microseconds(20);
+  Nanoseconds last_hold_{0};
+  std::string trouble_;
+};
+
+}  // namespace phlower::tools

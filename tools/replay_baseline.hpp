@@ -1,0 +1,196 @@
+// The old ways as whole stores, to compare with: one mutex for flush and purge, pending records in
+// this process's memory, a purge thread that deletes as OldPurge does. Pragmas are the defaults of
+// Debian's SQLite, as the origin had them.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "old_purge.hpp"
+#include "phlower/ring/consumer.hpp"
+#include "phlower/store/schema.hpp"
+#include "phlower/store/sqlite.hpp"
+#include "replay_engine.hpp"
+
+namespace phlower::tools {
+
+class ReplayBaseline {
+ public:
+  ReplayBaseline(OldWay way, Clock& clock) : way_(way), clock_(clock) {}
+
+  /// Blocks until the producers are done and everything is stored.
+  Status run(const Options& options, const RunUntil& until, Live& live, ReplayResult& result) {
+    result.way = std::string(old_way_name(way_));
+    if (Status status = open(options); !status.ok()) return status;
+    const MonoTime begin = clock_.mono();
+    std::thread purge([&] { purge_loop(options.retention); });
+    Status status;
+    while (status.ok() && !until.stopped() &&
+           (until.producing() || !waiting_.empty() || ring_->has_unread())) {
+      take();
+      if (lock_.try_lock()) {
+        status = flush(result);
+        lock_.unlock();
+      }
+      result.rss_bytes_max = std::max(result.rss_bytes_max, resident_bytes());
+      result.ring_fill_max = std::max(result.ring_fill_max, ring_->fill());
+      if (live.due(clock_.mono())) {
+        live.show({clock_.mono() - begin, result.committed, ring_->fill(),
+                   result.flush_age.quantile(0.99), hold_max_ns_.load(), 0, ""});
+      }
+      std::this_thread::sleep_for(kFlushInterval);
+    }
+    stop_.store(true);  // seq_cst, paired with the loop's load
+    purge.join();
+    result.hold.merge(purge_hold_);
+    result.purged = purged_;
+    result.in_ring = ring_->stats().unread + waiting_.size();
+    result.elapsed_s = std::chrono::duration<double>(clock_.mono() - begin).count();
+    return status.ok() ? purge_status_ : status;
+  }
+
+ private:
+  static constexpr Nanoseconds kFlushInterval = Milliseconds(100);
+
+  struct Waiting {
+    Record record;
+    std::uint64_t submitted_ns;
+  };
+
+  Status open(const Options& options) {
+    auto db = sqlite::Connection::open(options.store.path, sqlite::Access::kCreate);
+    if (!db.ok()) return db.status();
+    db_ = *std::move(db);
+    auto ring = RingConsumer::open(options.ring, options.store.durability, clock_,
+                                   [](const RingId& id) { return RingPositions{id, {}, {}}; });
+    if (!ring.ok()) return ring.status();
+    ring_ = *std::move(ring);
+    Status status = db_.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
+    for (const std::string_view sql :
+         {schema::kCreateInvocations, schema::kCreateDetails, schema::kCreateIndexes[0],
+          schema::kCreateIndexes[1]}) {
+      if (status.ok()) status = db_.exec(std::string(sql));
+    }
+    if (!status.ok()) return status;
+    auto invocation = db_.prepare(
+        "INSERT OR REPLACE INTO invocations (task_id, task_name, state, received_at, started_at, "
+        "finished_at, runtime_ms, worker, queue, exception_type) VALUES (?,?,?,?,?,?,?,?,?,?)");
+    if (!invocation.ok()) return invocation.status();
+    invocation_ = *std::move(invocation);
+    auto details = db_.prepare(
+        "INSERT OR REPLACE INTO invocation_details (task_id, args_preview, kwargs_preview, "
+        "traceback_snippet) VALUES (?,?,?,?)");
+    if (details.ok()) details_ = *std::move(details);
+    return details.status();
+  }
+
+  // Out of the ring into this process's memory, whatever the database does.
+  void take() {
+    RingRecord record;
+    ring_->scan();
+    while (ring_->next(record)) {
+      waiting_.push_back({own(record.record), record.submitted_ns});
+    }
+    ring_->commit();
+  }
+
+  static Record own(const RecordView& view) {
+    Record record;
+    record.task_id = view.task_id;
+    record.task_name = view.task_name;
+    record.state = view.state;
+    record.received_at = view.received_at;
+    record.started_at = view.started_at;
+    record.finished_at = view.finished_at;
+    record.runtime_ms = view.runtime_ms;
+    record.worker = view.worker;
+    record.queue = view.queue;
+    record.exception_type = view.exception_type;
+    record.args = view.args;
+    record.kwargs = view.kwargs;
+    record.traceback = view.traceback;
+    return record;
+  }
+
+  Status flush(ReplayResult& result) {
+    if (waiting_.empty()) return Status();
+    const MonoTime begin = clock_.mono();
+    if (Status status = db_.exec("BEGIN IMMEDIATE"); !status.ok()) return status;
+    for (const Waiting& waiting : waiting_) {
+      if (Status status = insert(waiting.record); !status.ok()) return status;
+    }
+    if (Status status = db_.exec("COMMIT"); !status.ok()) return status;
+    const MonoTime now = clock_.mono();
+    for (const Waiting& waiting : waiting_) {
+      const auto now_ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
+      result.flush_age.record(now_ns > waiting.submitted_ns ? now_ns - waiting.submitted_ns : 0);
+    }
+    result.hold.record(now - begin);
+    result.committed += waiting_.size();
+    waiting_.clear();
+    return Status();
+  }
+
+  Status insert(const Record& record) {
+    invocation_.bind(1, record.task_id);
+    invocation_.bind(2, record.task_name);
+    invocation_.bind(3, record.state);
+    invocation_.bind_time_or_null(4, record.received_at);
+    invocation_.bind_time_or_null(5, record.started_at);
+    invocation_.bind_time_or_null(6, record.finished_at);
+    invocation_.bind(7, record.runtime_ms);
+    invocation_.bind(8, record.worker);
+    invocation_.bind(9, record.queue);
+    invocation_.bind_text_or_null(10, record.exception_type);
+    if (Status status = invocation_.run(); !status.ok()) return status;
+    details_.bind(1, record.task_id);
+    details_.bind(2, record.args);
+    details_.bind(3, record.kwargs);
+    details_.bind_text_or_null(4, record.traceback);
+    return details_.run();
+  }
+
+  // The same connection under the same mutex, as the origin did it.
+  void purge_loop(RetentionOptions retention) {
+    OldPurge purge(db_, way_);
+    for (bool more = true; more && !stop_.load();) {  // seq_cst, paired with the store in run()
+      more = purge_once(purge, cutoffs_at(retention, clock_.wall()));
+      std::this_thread::sleep_for(Milliseconds(50));
+    }
+  }
+
+  bool purge_once(OldPurge& purge, const Cutoffs& cutoffs) {
+    const std::lock_guard<std::mutex> hold(lock_);
+    const MonoTime begin = clock_.mono();
+    const auto step = purge.step(cutoffs);
+    const Nanoseconds held = clock_.mono() - begin;
+    if (!step.ok()) {
+      purge_status_ = step.status();
+      return false;
+    }
+    purge_hold_.record(held);
+    // seq_cst; only shown.
+    hold_max_ns_.store(std::max(hold_max_ns_.load(), static_cast<std::uint64_t>(held.count())));
+    purged_ += step->invocations;
+    return step->more;
+  }
+
+  OldWay way_;
+  Clock& clock_;
+  sqlite::Connection db_;
+  sqlite::Statement invocation_;
+  sqlite::Statement details_;
+  std::unique_ptr<RingConsumer> ring_;
+  std::deque<Waiting> waiting_;
+  std::mutex lock_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> hold_max_ns_{0};
+  Histogram purge_hold_;  // of the purge thread, read after it has ended
+  std::uint64_t purged_ = 0;
+  Status purge_status_;
+};
+
+}  // namespace phlower::tools
