@@ -4,6 +4,7 @@
 Every GoogleTest case and every other test counts as one, as Meson wrote them down. A step that has
 no tests (lint, model, bench) counts as one; a step that failed without a failed test counts too.
 """
+import json
 import pathlib
 import sys
 import xml.etree.ElementTree as xml
@@ -11,13 +12,20 @@ import xml.etree.ElementTree as xml
 LOGS = {"test": "build", "asan": "build-asan", "tsan": "build-tsan"}
 
 
-def count(log):
+def count(logs):
+    """Cases from the JUnit log. A program that timed out is no failure there, so testlog.json is
+    asked too for what did not end well."""
+    lines = (logs / "testlog.json").read_text().splitlines()
+    programs = {run["name"].split(" / ")[-1]: run["result"] for run in map(json.loads, lines)}
+    bad = {name for name, result in programs.items() if result not in ("OK", "SKIP", "EXPECTEDFAIL")}
     passed = failed = skipped = 0
-    for case in xml.parse(log).getroot().iter("testcase"):
+    for case in xml.parse(logs / "testlog.junit.xml").getroot().iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1
         elif case.find("skipped") is not None or case.get("result") == "skipped":
             skipped += 1
+        elif case.get("name") in bad:
+            failed += 1
         else:
             passed += 1
     return passed, failed, skipped
@@ -26,8 +34,8 @@ def count(log):
 def main(steps):
     total = [0, 0, 0]
     for name, result in (step.split("=") for step in steps):
-        log = pathlib.Path(LOGS.get(name, "none"), "meson-logs", "testlog.junit.xml")
-        counts = count(log) if log.is_file() else (0, 0, 0)
+        logs = pathlib.Path(LOGS.get(name, "none"), "meson-logs")
+        counts = count(logs) if (logs / "testlog.junit.xml").is_file() else (0, 0, 0)
         if result == "failed" and counts[1] == 0:
             counts = (counts[0], 1, counts[2])
         elif result == "passed" and name not in LOGS:

@@ -69,8 +69,8 @@ void verify(EngineRig& rig, int accepted) {
 }
 
 TEST(EngineKill, LosesAndDoublesNothingAtAnyFileOperation) {
-  void* memory = ::mmap(nullptr, sizeof(Reached), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      ::mmap(nullptr, sizeof(Reached), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   std::uint64_t kills = 0;
   for (std::uint64_t k = 1;; ++k) {

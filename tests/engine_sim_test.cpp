@@ -92,7 +92,8 @@ class Simulation {
 
   void fail_or_heal_disk() {
     if (disk_fails_) return heal_disk();
-    faults_.fail_at(random_.below(40), random_.chance(1, 2) ? testing::Fault::kFull : testing::Fault::kIo,
+    faults_.fail_at(random_.below(40),
+                    random_.chance(1, 2) ? testing::Fault::kFull : testing::Fault::kIo,
                     /*for_ever=*/true);
     disk_fails_ = true;
   }

@@ -39,23 +39,44 @@ TEST(Weights, FollowTheBacklogsPieceByPiece) {
       {"nearly full ring", {.ring_fill = 0.8, .purge_seconds = 3600}, 0, 0, 0, 0, 0},
       {"starved purge",
        {.ring_fill = 0.8, .purge_seconds = 3600, .purge_starved_for = Seconds(5)},
-       0, 0, 20, 0, 0},
-      {"full WAL", {.wal_fill = 1, .checkpoint_due = true, .purge_seconds = 60, .reclaim_due = true},
-       0, 1000, 0, 0, 0},
+       0,
+       0,
+       20,
+       0,
+       0},
+      {"full WAL",
+       {.wal_fill = 1, .checkpoint_due = true, .purge_seconds = 60, .reclaim_due = true},
+       0,
+       1000,
+       0,
+       0,
+       0},
       {"WAL at its soft bound", {.wal_fill = 0.25, .checkpoint_due = true}, 0, 100, 0, 0, 0},
       {"full disk",
-       {.flush_due = true, .purge_seconds = 60, .reclaim_due = true, .recount_due = true,
+       {.flush_due = true,
+        .purge_seconds = 60,
+        .reclaim_due = true,
+        .recount_due = true,
         .disk_full = true},
-       100, 0, 0, 0, 0},
+       100,
+       0,
+       0,
+       0,
+       0},
       {"housekeeping", {.reclaim_due = true, .recount_due = true}, 0, 0, 0, 40, 40},
-      {"housekeeping in a crowd", {.ring_fill = 0.6, .reclaim_due = true, .recount_due = true},
-       0, 0, 0, 0, 0},
+      {"housekeeping in a crowd",
+       {.ring_fill = 0.6, .reclaim_due = true, .recount_due = true},
+       0,
+       0,
+       0,
+       0,
+       0},
   };
   for (const auto& row : table) {
     const auto weights = weights_for(row.backlog);
     EXPECT_DOUBLE_EQ(weights[Work::kFlush], row.flush) << row.name;
     EXPECT_DOUBLE_EQ(weights[Work::kCheckpoint], row.checkpoint) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kPurge], row.purge) << row.name;
+    EXPECT_NEAR(weights[Work::kPurge], row.purge, 1e-6) << row.name;
     EXPECT_DOUBLE_EQ(weights[Work::kReclaim], row.reclaim) << row.name;
     EXPECT_DOUBLE_EQ(weights[Work::kRecount], row.recount) << row.name;
   }

@@ -22,8 +22,9 @@ inline Status make_backlog(const std::string& path, std::uint64_t rows, Nanoseco
   if (!opened.ok()) return opened.status();
   sqlite::Connection db = *std::move(opened);
   // Nobody else has the file and it can be made again: no journal, no waiting for the disk.
-  Status status = db.exec("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
-                          "PRAGMA cache_size=-262144; BEGIN");
+  Status status = db.exec(
+      "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
+      "PRAGMA cache_size=-262144; BEGIN");
   for (const std::string_view sql : {schema::kCreateInvocations, schema::kCreateDetails}) {
     if (status.ok()) status = db.exec(std::string(sql));
   }

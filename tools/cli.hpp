@@ -3,7 +3,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include <string_view>
 
 #include "phlower/ground/status.hpp"
+#include "phlower/store/sqlite.hpp"
 #include "phlower/version.hpp"
 
 namespace phlower::tools {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job, seen: a backlog of expired rows, the spike of the incident, the old ways beside ours.
+# The main job, seen: a backlog of expired rows, the spike of the incident, the old ways and ours.
 #   tools/demo.sh BUILD_DIR [ROWS] [SECONDS]
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)

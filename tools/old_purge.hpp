@@ -43,10 +43,10 @@ class OldPurge {
       details_done_ = done.details == 0;
     }
     if (status.ok() && (all || details_done_)) {
-      status = run(
-          "DELETE FROM invocations WHERE rowid IN (SELECT rowid FROM invocations "
-          "WHERE finished_at < ?1 LIMIT ?2)",
-          cutoffs.invocations, limit, done.invocations);
+      status =
+          run("DELETE FROM invocations WHERE rowid IN (SELECT rowid FROM invocations "
+              "WHERE finished_at < ?1 LIMIT ?2)",
+              cutoffs.invocations, limit, done.invocations);
     }
     if (status.ok()) status = db_.exec("COMMIT");
     if (!status.ok()) {

@@ -38,14 +38,15 @@ Production production_of(const ReplayOptions& options) {
   return plan;
 }
 
-Status make_backlog_file(const ReplayOptions& options, std::uint64_t rows,
-                         const Capture& capture, Clock& clock) {
+Status make_backlog_file(const ReplayOptions& options, std::uint64_t rows, const Capture& capture,
+                         Clock& clock) {
   const std::string& path = options.engine.store.path;
   if (std::filesystem::exists(path)) {
     return Status(Code::kInvalidArgument, path + ": exists already; a backlog needs a new file");
   }
   if (!options.common.quiet) {
-    std::fprintf(stderr, "making %s expired rows in %s\n", format_count(rows).c_str(), path.c_str());
+    std::fprintf(stderr, "making %s expired rows in %s\n", format_count(rows).c_str(),
+                 path.c_str());
   }
   // In a process of its own, so that its memory does not count as the engine's.
   const pid_t child = ::fork();
@@ -93,7 +94,7 @@ Status run(const ReplayOptions& options, const Capture& capture, ReplayResult& r
   until.stopped = [&] {
     return stop_requested() || (timed && clock.mono() - begin >= options.duration);
   };
-  until.forever = options.engine_only;
+  until.forever = options.engine_only && !options.until_drained;
   until.until_purged = options.until_purged;
   Live live(options.common.quiet);
   Status status;

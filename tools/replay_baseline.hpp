@@ -64,14 +64,15 @@ class ReplayBaseline {
     auto db = sqlite::Connection::open(options.store.path, sqlite::Access::kCreate);
     if (!db.ok()) return db.status();
     db_ = *std::move(db);
-    auto ring = RingConsumer::open(options.ring, options.store.durability, clock_,
-                                   [](const RingId& id) { return RingPositions{id, {}, {}}; });
+    auto ring =
+        RingConsumer::open(options.ring, options.store.durability, clock_, [](const RingId& id) {
+          return RingPositions{id, {}, {}};
+        });
     if (!ring.ok()) return ring.status();
     ring_ = *std::move(ring);
     Status status = db_.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
-    for (const std::string_view sql :
-         {schema::kCreateInvocations, schema::kCreateDetails, schema::kCreateIndexes[0],
-          schema::kCreateIndexes[1]}) {
+    for (const std::string_view sql : {schema::kCreateInvocations, schema::kCreateDetails,
+                                       schema::kCreateIndexes[0], schema::kCreateIndexes[1]}) {
       if (status.ok()) status = db_.exec(std::string(sql));
     }
     if (!status.ok()) return status;

@@ -40,12 +40,16 @@ inline Status look_up(Engine& engine, const std::string& name, int count) {
   if (!one->has_value()) return Status();  // its retention ended in between
   const Record& task = **one;
   std::printf("\n%s\n", task.task_id.c_str());
-  const std::pair<const char*, std::string> fields[] = {
-      {"task", task.task_name},       {"state", task.state},
-      {"received", utc(task.received_at)}, {"started", utc(task.started_at)},
-      {"finished", utc(task.finished_at)}, {"worker", task.worker},
-      {"queue", task.queue},          {"exception", task.exception_type},
-      {"args", shortened(task.args, 80)},  {"kwargs", shortened(task.kwargs, 80)}};
+  const std::pair<const char*, std::string> fields[] = {{"task", task.task_name},
+                                                        {"state", task.state},
+                                                        {"received", utc(task.received_at)},
+                                                        {"started", utc(task.started_at)},
+                                                        {"finished", utc(task.finished_at)},
+                                                        {"worker", task.worker},
+                                                        {"queue", task.queue},
+                                                        {"exception", task.exception_type},
+                                                        {"args", shortened(task.args, 80)},
+                                                        {"kwargs", shortened(task.kwargs, 80)}};
   for (const auto& [key, value] : fields) {
     std::printf("  %-10s %s\n", key, value.empty() ? "-" : value.c_str());
   }

@@ -30,6 +30,7 @@ struct ReplayOptions {
   bool engine_only = false;
   bool produce_only = false;
   bool until_purged = false;
+  bool until_drained = false;
   std::string acked;
   int look_up = 0;
 };
@@ -63,9 +64,10 @@ inline void declare(CLI::App& app, ReplayOptions& options, ReplayText& text) {
   app.add_option("--config", text.config, "options from a YAML file");
   app.add_option("--check-config", options.check_config, "check a YAML file and end");
   app.add_flag("--keep-forever", text.keep_forever, "no retention: nothing is purged");
-  app.add_option("--rate", text.rate,
-                 "records a second (5000, 73k/min) or max; the capture over and over, new task ids, "
-                 "times of now");
+  app.add_option(
+      "--rate", text.rate,
+      "records a second (5000, 73k/min) or max; the capture over and over, new task ids, "
+      "times of now");
   app.add_option("--duration", text.duration, "with --rate: how long, as 60s");
   app.add_option("--records", options.records, "with --rate: how many records in all");
   app.add_option("--producers", options.producers, "producer processes, 1 to 64")
@@ -78,6 +80,8 @@ inline void declare(CLI::App& app, ReplayOptions& options, ReplayText& text) {
   app.add_flag("--engine-only", options.engine_only, "no producers; until SIGTERM or --duration");
   app.add_flag("--produce-only", options.produce_only, "no engine; it must run elsewhere");
   app.add_flag("--until-purged", options.until_purged, "go on until nothing is left to purge");
+  app.add_flag("--until-drained", options.until_drained,
+               "with --engine-only: end when the ring is empty");
   app.add_option("--acked", options.acked,
                  "file that gets each acknowledged task id, after the acknowledgement");
   app.add_option("--look-up", options.look_up, "at the end show this many tasks of the history");
@@ -125,7 +129,8 @@ inline Status understand(const ReplayText& text, ReplayOptions& options) {
   if (options.rate && options.duration.count() == 0 && options.records == 0) {
     return wrong("--rate needs an end: --duration or --records");
   }
-  if (!options.rate && !options.engine_only && (options.duration.count() > 0 || options.records > 0)) {
+  if (!options.rate && !options.engine_only &&
+      (options.duration.count() > 0 || options.records > 0)) {
     return wrong("--duration and --records need --rate: without it the capture is played once");
   }
   return Status();

@@ -31,13 +31,13 @@ struct Production {
   RecordOptions limits;
   std::uint32_t high_water_percent = 75;
   int producers = 1;
-  bool once = false;             // the templates as they are, once, waiting for room
-  bool unlimited = false;        // as fast as it goes, waiting for room
-  double rate = 0;               // records a second of all producers together
-  std::uint64_t records = 0;     // of all producers together; 0: no bound
-  Nanoseconds duration{0};       // 0: no bound
+  bool once = false;          // the templates as they are, once, waiting for room
+  bool unlimited = false;     // as fast as it goes, waiting for room
+  double rate = 0;            // records a second of all producers together
+  std::uint64_t records = 0;  // of all producers together; 0: no bound
+  Nanoseconds duration{0};    // 0: no bound
   std::uint64_t seed = 1;
-  std::string acked_path;        // empty: acknowledged ids are not written down
+  std::string acked_path;  // empty: acknowledged ids are not written down
 };
 
 /// What one producer has done, in memory that all processes share. Each field has one writer; the
@@ -48,8 +48,8 @@ struct ProducerReport {
   std::atomic<std::uint64_t> refused{0};
   std::atomic<std::uint64_t> shed{0};
   std::atomic<bool> failed{false};
-  char failure[256] = {};   // written before `failed`
-  Histogram submit_ns;      // read after the process has ended
+  char failure[256] = {};  // written before `failed`
+  Histogram submit_ns;     // read after the process has ended
 };
 
 /// Runs in a producer's process.
@@ -75,8 +75,8 @@ class ProducerLoop {
   bool attach() {
     const MonoTime give_up = clock_.mono() + Seconds(30);
     while (!stopped()) {
-      auto producer = Producer::attach(plan_.ring_path, plan_.limits, plan_.high_water_percent,
-                                       clock_);
+      auto producer =
+          Producer::attach(plan_.ring_path, plan_.limits, plan_.high_water_percent, clock_);
       if (producer.ok()) {
         producer_ = *std::move(producer);
         return true;
@@ -186,8 +186,8 @@ class Producers {
 
   /// Forks them. Call before any thread, ring or database exists in this process.
   Status start(const Production& plan, const std::vector<Record>& templates) {
-    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return Status::from_errno("memory for the producers' reports");
     shared_ = new (memory) Shared;
     count_ = std::min(plan.producers, kMostProducers);
@@ -214,7 +214,8 @@ class Producers {
 
   /// True while one of them runs. Collects those that have ended.
   bool running() {
-    std::erase_if(children_, [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG) == child; });
+    std::erase_if(children_,
+                  [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG) == child; });
     return !children_.empty();
   }
 

@@ -35,15 +35,14 @@ class FreshRecords {
   void renew_id() {
     const std::uint64_t high = random_();
     const std::uint64_t low = random_();
-    current_.task_id = fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", high >> 32,
-                                   (high >> 16) & 0xffff, high & 0xfff,
-                                   0x8000 | ((low >> 48) & 0x3fff), low & 0xffff'ffff'ffff);
+    current_.task_id =
+        fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff,
+                    high & 0xfff, 0x8000 | ((low >> 48) & 0x3fff), low & 0xffff'ffff'ffff);
   }
 
   void move_to(UnixSeconds now) {
     const UnixSeconds by = now - current_.view().version_time();
-    for (UnixSeconds* time :
-         {&current_.received_at, &current_.started_at, &current_.finished_at}) {
+    for (UnixSeconds* time : {&current_.received_at, &current_.started_at, &current_.finished_at}) {
       if (*time > 0) *time += by;
     }
   }

@@ -51,29 +51,30 @@ inline nlohmann::ordered_json quantiles_ms(const Histogram& histogram) {
 }
 
 inline nlohmann::ordered_json to_json(const ReplayResult& result, bool whole) {
-  return {{"way", result.way},
-          {"offered", result.offered},
-          {"accepted", result.accepted},
-          {"refused", result.refused},
-          {"shed", result.shed},
-          {"committed", result.committed},
-          {"in_ring", result.in_ring},
-          {"sums_hold", whole ? nlohmann::ordered_json(result.sums_hold()) : nlohmann::ordered_json()},
-          {"flush_age_ms", quantiles_ms(result.flush_age)},
-          {"hold_ms", quantiles_ms(result.hold)},
-          {"submit_ns",
-           {{"p50", result.submit.quantile(0.5)},
-            {"p99", result.submit.quantile(0.99)},
-            {"p999", result.submit.quantile(0.999)},
-            {"max", result.submit.max()}}},
-          {"ring_fill_max", result.ring_fill_max},
-          {"wal_bytes_max", result.wal_bytes_max},
-          {"rss_bytes_max", result.rss_bytes_max},
-          {"purged", result.purged},
-          {"purge_left", result.purge_left},
-          {"first_commit_ms", result.first_commit_ms},
-          {"health", result.health},
-          {"elapsed_s", result.elapsed_s}};
+  return {
+      {"way", result.way},
+      {"offered", result.offered},
+      {"accepted", result.accepted},
+      {"refused", result.refused},
+      {"shed", result.shed},
+      {"committed", result.committed},
+      {"in_ring", result.in_ring},
+      {"sums_hold", whole ? nlohmann::ordered_json(result.sums_hold()) : nlohmann::ordered_json()},
+      {"flush_age_ms", quantiles_ms(result.flush_age)},
+      {"hold_ms", quantiles_ms(result.hold)},
+      {"submit_ns",
+       {{"p50", result.submit.quantile(0.5)},
+        {"p99", result.submit.quantile(0.99)},
+        {"p999", result.submit.quantile(0.999)},
+        {"max", result.submit.max()}}},
+      {"ring_fill_max", result.ring_fill_max},
+      {"wal_bytes_max", result.wal_bytes_max},
+      {"rss_bytes_max", result.rss_bytes_max},
+      {"purged", result.purged},
+      {"purge_left", result.purge_left},
+      {"first_commit_ms", result.first_commit_ms},
+      {"health", result.health},
+      {"elapsed_s", result.elapsed_s}};
 }
 
 /// The table at the end of a run, one line a fact. `whole`: producers and engine ran together.
@@ -86,7 +87,8 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
     return fmt::format("{:>9.2f} {:>9.2f} {:>9.2f}", to_ms(h.quantile(0.5)),
                        to_ms(h.quantile(0.99)), to_ms(h.max()));
   };
-  const double rate = result.elapsed_s > 0 ? static_cast<double>(result.committed) / result.elapsed_s : 0;
+  const double rate =
+      result.elapsed_s > 0 ? static_cast<double>(result.committed) / result.elapsed_s : 0;
   line("offered", format_count(result.offered));
   line("accepted", format_count(result.accepted));
   line("refused", format_count(result.refused));
@@ -94,7 +96,8 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
   line("committed", fmt::format("{}  ({:.0f} records/s)", format_count(result.committed), rate));
   line("still in the ring", format_count(result.in_ring));
   if (whole) line("both sums hold", result.sums_hold() ? "yes" : "NO");
-  line("purged rows", fmt::format("{}  ({} left)", format_count(result.purged), format_count(result.purge_left)));
+  line("purged rows",
+       fmt::format("{}  ({} left)", format_count(result.purged), format_count(result.purge_left)));
   line("", "   median       p99     worst");
   line("age at commit, ms", ms(result.flush_age));
   line("write lock held, ms", ms(result.hold));
@@ -105,7 +108,8 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
   line("ring fill, worst", fmt::format("{:.0f} %", 100 * result.ring_fill_max));
   line("WAL, largest", format_bytes(result.wal_bytes_max));
   line("memory, largest", format_bytes(result.rss_bytes_max));
-  if (result.first_commit_ms >= 0) line("first commit after", fmt::format("{:.0f} ms", result.first_commit_ms));
+  if (result.first_commit_ms >= 0)
+    line("first commit after", fmt::format("{:.0f} ms", result.first_commit_ms));
   line("health at the end", result.health);
   line("time", fmt::format("{:.1f} s", result.elapsed_s));
   return text;

@@ -128,10 +128,10 @@ class Agenda {
   Clock& clock_;
   EngineStats& stats_;
 
-  bool records_wait_ = false;      // unread ones, at the last look
-  MonoTime oldest_pending_{};      // when the oldest of them was submitted
-  MonoTime lock_free_until_{};     // the pause of the duty
-  MonoTime last_purge_{};          // or when there was nothing to purge
+  bool records_wait_ = false;   // unread ones, at the last look
+  MonoTime oldest_pending_{};   // when the oldest of them was submitted
+  MonoTime lock_free_until_{};  // the pause of the duty
+  MonoTime last_purge_{};       // or when there was nothing to purge
   MonoTime next_purge_look_{};
   MonoTime next_estimate_{};
   MonoTime next_checkpoint_{};

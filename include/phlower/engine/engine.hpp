@@ -40,9 +40,9 @@ namespace phlower {
 struct TickReport {
   PerWork<std::uint64_t> units;  // rows, or pages for checkpoint and reclaim
   Nanoseconds spent{0};
-  MonoTime next_due{};     // now or earlier: at once
-  bool may_wait = false;   // true: nothing is due before `next_due` unless a record comes
-  Status status;           // the first error of this tick; the engine deals with it by itself
+  MonoTime next_due{};    // now or earlier: at once
+  bool may_wait = false;  // true: nothing is due before `next_due` unless a record comes
+  Status status;          // the first error of this tick; the engine deals with it by itself
 };
 
 /// One ring, one database file, one writer. Not thread safe: call everything from one thread.

@@ -45,7 +45,8 @@ class UpkeepSlices {
     commit_cost_ = next_estimate(commit_cost_, end - commit_begin);
     stats_.purged_invocations += invocations;
     stats_.purged_details += details;
-    if (examined > 0) row_cost_ = next_estimate(row_cost_, (end - begin) / static_cast<std::int64_t>(examined));
+    if (examined > 0)
+      row_cost_ = next_estimate(row_cost_, (end - begin) / static_cast<std::int64_t>(examined));
     return SliceReport{invocations + details, end - begin, end - begin};
   }
 

@@ -65,13 +65,13 @@ class [[nodiscard]] Status {
   explicit Status(Code code) noexcept : code_(code) {}
   Status(Code code, std::string message, int sys_errno = 0, int sqlite_code = 0)
       : code_(code),
-        detail_(std::make_shared<const Detail>(Detail{std::move(message), sys_errno, sqlite_code})) {
-  }
+        detail_(
+            std::make_shared<const Detail>(Detail{std::move(message), sys_errno, sqlite_code})) {}
 
   /// An I/O error from errno: `what` is the operation and its object, e.g. "open /x/y". ENOSPC and
   /// EDQUOT become kDiskFull, EACCES, EPERM and EROFS kPermission, ENOENT kNotFound.
   static Status from_errno(std::string what, int error = errno) {
-    const Code code = error == ENOSPC || error == EDQUOT                     ? Code::kDiskFull
+    const Code code = error == ENOSPC || error == EDQUOT                    ? Code::kDiskFull
                       : error == EACCES || error == EPERM || error == EROFS ? Code::kPermission
                       : error == ENOENT                                     ? Code::kNotFound
                                                                             : Code::kIo;
@@ -118,8 +118,8 @@ inline bool is_fatal(const Status& status) noexcept {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}           // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {}   // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const noexcept { return value_.has_value(); }
   const Status& status() const noexcept { return status_; }

@@ -74,9 +74,8 @@ struct Record {
   std::uint16_t flags = 0;
 
   RecordView view() const noexcept {
-    return {task_id, task_name,      state, received_at, started_at, finished_at, runtime_ms,
-            worker,  queue,          exception_type,     args,       kwargs,      traceback,
-            flags};
+    return {task_id, task_name, state,          received_at, started_at, finished_at, runtime_ms,
+            worker,  queue,     exception_type, args,        kwargs,     traceback,   flags};
   }
 };
 

@@ -33,11 +33,11 @@ class FairQueue {
     return first_with_credit(weights);
   }
 
-  /// `work` has used `spent`. Debt is bounded, so that one long stop (a stuck disk) of one kind does
-  /// not shut it out for longer than `kDebtRounds` rounds.
+  /// `work` has used `spent`. Debt is bounded, so that one long stop (a stuck disk) of one kind
+  /// does not shut it out for longer than `kDebtRounds` rounds.
   void charge(Work work, Nanoseconds spent) {
-    credit_ns_[work] = std::max(credit_ns_[work] - static_cast<double>(spent.count()),
-                                -kDebtRounds * round_ns_);
+    credit_ns_[work] =
+        std::max(credit_ns_[work] - static_cast<double>(spent.count()), -kDebtRounds * round_ns_);
   }
 
   Nanoseconds credit(Work work) const {

@@ -1,8 +1,9 @@
 // How much of the budget each kind of work deserves, as a pure function of the backlogs.
 //
 // The shape is a proportional controller with three straight pieces a curve, as ScyllaDB's
-// backlog_controller has it: slow while the backlog is small, steep when a limit comes near. A backlog
-// is an integrator, so proportional control is stable and its constant small rest does no harm.
+// backlog_controller has it: slow while the backlog is small, steep when a limit comes near. A
+// backlog is an integrator, so proportional control is stable and its constant small rest does no
+// harm.
 #pragma once
 
 #include "phlower/schedule/curve.hpp"
@@ -12,16 +13,16 @@ namespace phlower {
 
 /// What was measured just before a decision.
 struct Backlog {
-  bool flush_due = false;          // records wait, long enough or enough of them
-  double ring_fill = 0;            // chunks in use, 0..1
-  Nanoseconds pending_age{0};      // of the oldest record that waits
-  double wal_fill = 0;             // WAL bytes as a share of the hard bound; above 1 is over it
-  bool checkpoint_due = false;     // the WAL is past its soft bound and was not just tried
-  double purge_seconds = 0;        // expired rows times their measured cost; 0 = nothing is due
+  bool flush_due = false;            // records wait, long enough or enough of them
+  double ring_fill = 0;              // chunks in use, 0..1
+  Nanoseconds pending_age{0};        // of the oldest record that waits
+  double wal_fill = 0;               // WAL bytes as a share of the hard bound; above 1 is over it
+  bool checkpoint_due = false;       // the WAL is past its soft bound and was not just tried
+  double purge_seconds = 0;          // expired rows times their measured cost; 0 = nothing is due
   Nanoseconds purge_starved_for{0};  // since the last purge slice, while one was due
-  bool reclaim_due = false;        // free pages that can be given back
-  bool recount_due = false;        // rows not counted yet
-  bool disk_full = false;          // the last write found no room
+  bool reclaim_due = false;          // free pages that can be given back
+  bool recount_due = false;          // rows not counted yet
+  bool disk_full = false;            // the last write found no room
 };
 
 /// A record that waits longer than this makes flush the most urgent work there is.

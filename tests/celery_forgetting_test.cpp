@@ -1,0 +1,129 @@
+// What the assembler forgets when there is too much or it is silent too long, and the sums it
+// keeps.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "phlower/celery/assembler.hpp"
+#include "phlower/ground/random.hpp"
+#include "support/celery_events.hpp"
+
+namespace phlower {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+using testing::History;
+using testing::make_event;
+
+TEST(Assembler, ForgetsTheLongestSilentTaskOverTheCountAndGivesItOutUnfinished) {
+  CeleryOptions options;
+  options.in_flight_max = 2;
+  Assembler assembler(options);
+  std::vector<Record> out;
+  assembler.add(make_event("received", 1, "a"), MonoTime(), out);
+  assembler.add(make_event("sent", 1, "b"), MonoTime(), out);
+  assembler.add(make_event("started", 2, "a"), MonoTime(), out);  // b is the silent one now
+  assembler.add(make_event("received", 3, "c"), MonoTime(), out);
+  EXPECT_TRUE(out.empty());
+  EXPECT_EQ(assembler.stats().forgotten_unstarted, 1u);
+  assembler.add(make_event("received", 4, "d"), MonoTime(), out);
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].task_id, "a");
+  EXPECT_EQ(out[0].state, "STARTED");
+  EXPECT_EQ(out[0].started_at, 2);
+  EXPECT_EQ(out[0].finished_at, 0);
+  EXPECT_EQ(assembler.stats().forgotten_by_count, 2u);
+  EXPECT_EQ(assembler.stats().unfinished, 1u);
+  EXPECT_EQ(assembler.stats().in_flight, 2u);
+}
+
+TEST(Assembler, ForgetsATaskThatIsSilentTooLong) {
+  CeleryOptions options;
+  options.in_flight_age = hours(1);
+  Assembler assembler(options);
+  std::vector<Record> out;
+  const MonoTime start;
+  assembler.add(make_event("received", 1, "a"), start, out);
+  assembler.add(make_event("started", 2, "a"), start + hours(1), out);
+  assembler.expire(start + hours(2), out);
+  EXPECT_TRUE(out.empty());
+  assembler.expire(start + hours(2) + seconds(1), out);
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].state, "STARTED");
+  EXPECT_EQ(assembler.stats().forgotten_by_age, 1u);
+  EXPECT_EQ(assembler.stats().bytes, 0u);
+}
+
+TEST(Assembler, KeepsEndedTasksForAWhileAndOnlySoMany) {
+  AssemblerLimits limits;
+  limits.ended_age = seconds(10);
+  limits.ended_max = 2;
+  Assembler assembler(CeleryOptions(), limits);
+  std::vector<Record> out;
+  const MonoTime start;
+  for (const char* id : {"a", "b", "c"}) assembler.add(make_event("succeeded", 5, id), start, out);
+  EXPECT_EQ(assembler.stats().ended, 2u);
+  assembler.add(make_event("received", 1, "c"), start + seconds(9), out);
+  EXPECT_EQ(out.size(), 4u);
+  assembler.expire(start + seconds(11), out);
+  EXPECT_EQ(assembler.stats().ended, 0u);
+  EXPECT_EQ(assembler.stats().bytes, 0u);
+  // An event that comes later still begins the task anew; the store knows that it has ended.
+  assembler.add(make_event("started", 2, "c"), start + seconds(12), out);
+  assembler.flush(out);
+  History history;
+  history.merge(out);
+  EXPECT_EQ(history.row("c").state, "SUCCESS");
+  EXPECT_EQ(history.row("c").started_at, 2);
+}
+
+TEST(Assembler, StaysWithinItsBytes) {
+  AssemblerLimits limits;
+  limits.bytes_max = 1u << 20;
+  Assembler assembler(CeleryOptions(), limits);
+  std::vector<Record> out;
+  Random random(5);
+  for (int i = 0; i < 2'000; ++i) {
+    Event event = make_event(random.chance(1, 3) ? "failed" : "received", 1 + i,
+                             "t" + std::to_string(random.below(1'500)));
+    event.args.assign(random.below(20'000), 'x');
+    assembler.add(event, MonoTime(), out);
+    ASSERT_LE(assembler.stats().bytes, limits.bytes_max);
+  }
+  EXPECT_GT(assembler.stats().forgotten_by_bytes, 100u);
+  EXPECT_GT(assembler.stats().in_flight, 5u);
+  Event giant = make_event("succeeded", 9'999, "giant");
+  giant.args.assign(2u << 20, 'x');
+  assembler.add(giant, MonoTime(), out);
+  EXPECT_EQ(out.back().args.size(), 2u << 20);
+  EXPECT_LE(assembler.stats().bytes, limits.bytes_max);
+}
+
+TEST(Assembler, CountsWhatItIsGivenAndWhatItGivesOut) {
+  Assembler assembler{CeleryOptions()};
+  std::vector<Record> out;
+  Random random(3);
+  constexpr std::array<const char*, 9> kTypes = {"sent",     "received",  "started",
+                                                 "retried",  "failed",    "revoked",
+                                                 "rejected", "succeeded", "custom"};
+  for (int i = 0; i < 5'000; ++i) {
+    assembler.add(
+        make_event(kTypes[random.below(kTypes.size())], static_cast<double>(random.below(100)),
+                   "t" + std::to_string(random.below(300))),
+        MonoTime(), out);
+  }
+  assembler.flush(out);
+  const AssemblerStats& stats = assembler.stats();
+  EXPECT_EQ(stats.events, 5'000u);
+  EXPECT_EQ(stats.records, out.size());
+  EXPECT_EQ(stats.bytes, 0u);
+  EXPECT_EQ(stats.in_flight + stats.ended, 0u);
+  EXPECT_GT(stats.updates, 100u);
+}
+
+}  // namespace
+}  // namespace phlower

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs into an empty folder, and builds a program against nothing but what pkg-config says.
+set -euo pipefail
+
+build="$1"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+DESTDIR="$work/root" meson install -C "$build" --no-rebuild --quiet --tags devel
+pc="$(find "$work/root" -name phlower.pc)"
+cat >"$work/program.cpp" <<'CODE'
+#include <phlower/config/options_yaml.hpp>
+#include <phlower/version.hpp>
+int main() { return phlower::parse_options("ring: {size: 32MiB}", PHLOWER_VERSION).ok() ? 0 : 1; }
+CODE
+export PKG_CONFIG_PATH="${pc%/*}"
+export PKG_CONFIG_SYSROOT_DIR=""
+prefix="$work/root$(pkg-config --variable=prefix phlower)"
+flags="$(pkg-config --define-variable=prefix="$prefix" --cflags --libs phlower)"
+# shellcheck disable=SC2086 # the flags are words
+${CXX:-g++} -std=c++20 "$work/program.cpp" -o "$work/program" $flags
+"$work/program"
+[ "$(pkg-config --modversion phlower)" = "$(sed -n 's/^#define PHLOWER_VERSION "\(.*\)"/\1/p' \
+  "$prefix/include/phlower/version.hpp")" ]
