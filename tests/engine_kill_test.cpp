@@ -48,7 +48,7 @@ void live_and_die(EngineRig& rig, std::uint64_t k, Reached& reached) {
 
 // Expects that everything accepted is there once, and only that.
 void verify(EngineRig& rig, int accepted) {
-  rig.open();
+  ASSERT_NO_FATAL_FAILURE(rig.open());
   rig.settle();
   EXPECT_TRUE(rig.engine->drained());
   const RingStats ring = rig.engine->ring_stats();

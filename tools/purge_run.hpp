@@ -94,8 +94,9 @@ class PurgeRun {
     const MonoTime before = clock_.mono();
     if (Status status = store_.commit(); !status.ok()) return status;
     if (examined > 0) {
-      commit_per_row_ = next_estimate(
-          commit_per_row_, (clock_.mono() - before) / static_cast<std::int64_t>(examined));
+      // One stall of the machine says nothing of the next commit: it counts at most double.
+      const Nanoseconds measured = (clock_.mono() - before) / static_cast<std::int64_t>(examined);
+      commit_per_row_ = next_estimate(commit_per_row_, std::min(measured, 2 * commit_per_row_));
     }
     outcome_.invocations += sum.invocations;
     outcome_.details += sum.details;

@@ -24,11 +24,11 @@ struct LaneHold {
 };
 
 /// Whether a lane whose byte lock is free belongs to somebody who lives: his descriptor was closed
-/// by somebody else's code, and he may be writing at this moment. Relaxed loads are enough: they
-/// were stored before the lock was last given up, and locking is a system call.
+/// by somebody else's code, and he may be writing at this moment. Acquire pairs with the release of
+/// enter_lane; the rest may be relaxed, stored as it was before the lock was given up.
 inline bool holder_alive(const RingView& view, std::uint32_t lane, std::uint64_t my_namespace) {
   LaneWords& words = view.lane(lane);
-  const std::uint64_t pid = load_counter(words.pid);
+  const std::uint64_t pid = std::atomic_ref(words.pid).load(std::memory_order_acquire);
   return pid != 0 && load_counter(words.pid_namespace) == my_namespace &&
          process_alive(pid, load_counter(words.start_time));
 }
@@ -36,9 +36,10 @@ inline bool holder_alive(const RingView& view, std::uint32_t lane, std::uint64_t
 /// Writes the holder into a lane whose lock was just taken.
 inline LaneHold enter_lane(const RingView& view, std::uint32_t lane, const ProcessIdentity& me) {
   LaneWords& words = view.lane(lane);
-  store_counter(words.pid, me.pid);
   store_counter(words.start_time, me.start_time);
   store_counter(words.pid_namespace, me.pid_namespace);
+  // Last, and release: a pid never stands beside the start time of the holder before.
+  std::atomic_ref(words.pid).store(me.pid, std::memory_order_release);
   bump_counter(words.holders);
   return {lane, load_counter(words.holders)};
 }

@@ -104,7 +104,7 @@ static_assert(offsetof(LaneWords, drop_full) == 8 && offsetof(LaneWords, pid) ==
 static_assert(offsetof(LaneWords, delivered) == 64);
 
 /// Stands before each payload. `crc` is CRC32C over ring_id, chunk (u32), generation (u64), the
-/// bytes from `sequence` to the end of the payload, and `length`.
+/// bytes from `sequence` to the end of the payload, `length`, and the record's offset (u32).
 struct RecordHeader {
   std::uint32_t length;  // of the payload; zero bytes fill it up to a multiple of 8
   std::uint32_t crc;

@@ -64,7 +64,7 @@ inline Status Producer::write(const RecordView& record, std::size_t payload_byte
   header.lane = static_cast<std::uint16_t>(hold_.lane);
   header.tag = static_cast<std::uint32_t>(generation_);
   std::memcpy(at, &header, sizeof(header));
-  header.crc = record_crc(seed_, at, header.length);
+  header.crc = record_crc(seed_, at, header.length, used_bytes_);
   std::memcpy(at + offsetof(RecordHeader, crc), &header.crc, sizeof(header.crc));
 
   // (c) T2; pairs with the consumer's acquire loads of the word: who sees the new `used` sees the

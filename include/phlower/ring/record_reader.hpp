@@ -77,7 +77,7 @@ inline bool read_record(const ChunkUse& use, std::uint64_t from, std::uint64_t e
   std::memcpy(copy, use.data + from, bytes);
   std::memcpy(&out.header, copy, sizeof(out.header));
   if (out.header.length != header.length || out.header.tag != header.tag ||
-      out.header.crc != record_crc(use.seed, copy, header.length)) {
+      out.header.crc != record_crc(use.seed, copy, header.length, from)) {
     arena.give_back(copy);
     return false;
   }

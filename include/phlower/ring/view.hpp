@@ -65,12 +65,14 @@ inline std::uint32_t record_seed(const RingId& ring, std::uint32_t chunk,
   return crc32c(bytes);
 }
 
-/// Checksum of the record at `at`: its bytes from `sequence` on, then its length.
-inline std::uint32_t record_crc(std::uint32_t seed, const std::byte* at,
-                                std::uint32_t length) noexcept {
+/// Checksum of the record that stands `offset` bytes into its chunk: its bytes from `sequence` on,
+/// then its length and its place, so that a record moved or copied within its chunk is none.
+inline std::uint32_t record_crc(std::uint32_t seed, const std::byte* record, std::uint32_t length,
+                                std::uint64_t offset) noexcept {
   constexpr std::size_t kFrom = offsetof(RecordHeader, sequence);
-  const auto crc = crc32c(std::span(at + kFrom, kRecordHeaderBytes - kFrom + length), seed);
-  return crc32c(std::as_bytes(std::span(&length, 1)), crc);
+  const auto crc = crc32c(std::span(record + kFrom, kRecordHeaderBytes - kFrom + length), seed);
+  const std::uint64_t length_and_place = length | (offset << 32);
+  return crc32c(std::as_bytes(std::span(&length_and_place, 1)), crc);
 }
 
 }  // namespace phlower

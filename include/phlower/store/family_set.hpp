@@ -267,8 +267,8 @@ class FamilySet {
       const std::int64_t last = first_past(to);
       return last > first ? static_cast<std::uint64_t>(last - first) : 0;
     };
-    const UnixSeconds thin = std::max(family.state.mark.time, cutoffs.invocations);
-    return between(-kNever, cutoffs.invocations) + between(thin, cutoffs.details);
+    return between(-kNever, cutoffs.invocations) +
+           between(family.state.mark.time, cutoffs.details);
   }
 
   // 0 where there is no such row or it cannot be read: this only feeds an estimate.

@@ -44,12 +44,22 @@ inline sqlite::Access looking_access(const std::string& path) {
   return has_side_file(path) ? sqlite::Access::kReadOnly : sqlite::Access::kFrozen;
 }
 
-/// What the file is, before anything is written. kNotOurs for everything that is not a history.
-inline Result<FileLook> look_before(const std::string& path) {
-  auto db = sqlite::Connection::open(path, looking_access(path));
+inline Result<FileLook> look_with(const std::string& path, sqlite::Access access) {
+  auto db = sqlite::Connection::open(path, access);
   if (!db.ok()) return db.status();
   if (Status set = sqlite::set_busy_timeout(*db, 1000); !set.ok()) return set;
   return look_at_tables(*db);
+}
+
+/// What the file is, before anything is written. kNotOurs for everything that is not a history.
+/// A crash in the middle of a transaction leaves a journal that only a writer can roll back: whoever
+/// opens for writing has SQLite do that first.
+inline Result<FileLook> look_before(const std::string& path, OpenMode mode) {
+  auto look = look_with(path, looking_access(path));
+  if (mode == OpenMode::kReadOnly || look.ok()) return look;
+  const int code = look.status().sqlite_code();
+  const bool left_by_crash = code == SQLITE_READONLY_ROLLBACK || code == SQLITE_READONLY_RECOVERY;
+  return left_by_crash ? look_with(path, sqlite::Access::kReadWrite) : look;
 }
 
 inline Status check_version(sqlite::Connection& db) {
@@ -140,7 +150,7 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
   namespace od = open_detail;
   OpenedFile file;
   if (od::exists(options.path)) {
-    auto look = od::look_before(options.path);
+    auto look = od::look_before(options.path, mode);
     if (!look.ok()) return look.status();
     file.look = std::move(*look);
     file.kind = file.look.kind;

@@ -45,8 +45,9 @@ inline std::vector<Pragma> writer_pragmas(const StoreOptions& options) {
       {"secure_delete", "OFF", "0"},
       // Checkpoints are a budgeted step of their own, not a surprise inside a commit.
       number("wal_autocheckpoint", 0),
-      // The file of the WAL shrinks to this when the log starts anew.
-      number("journal_size_limit", static_cast<std::int64_t>(options.wal_soft_bytes)),
+      // When the log starts anew its file shrinks to this. Not lower: room that is given up and
+      // taken again at each round costs more than the writes themselves.
+      number("journal_size_limit", static_cast<std::int64_t>(options.wal_hard_bytes)),
       number("cache_size", -cache_kib),
       // Dirty pages stay in memory until the commit; a slice is small.
       {"cache_spill", "OFF", "0"},

@@ -1,0 +1,151 @@
+// A disk that fails when told: a SQLite VFS in front of the real one that counts operations which
+// change files, and makes the k-th of them fail, once or for ever after, or kills the process
+// there.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "phlower/store/sqlite.hpp"
+
+namespace phlower::testing {
+
+enum class Fault : std::uint8_t {
+  kIo,          // EIO
+  kFull,        // ENOSPC
+  kShortWrite,  // half of a write reaches the disk, then ENOSPC
+  kKill,        // SIGKILL before the operation
+};
+
+/// The default VFS while it lives; one at a time. Writes, syncs, truncations and deletions count;
+/// locks and reads do not. Close every connection before it goes. Not thread safe.
+class FaultVfs {
+ public:
+  FaultVfs() : base_(sqlite3_vfs_find(nullptr)) {
+    vfs_ = *base_;
+    vfs_.zName = "phlower-fault";
+    vfs_.pNext = nullptr;
+    vfs_.pAppData = this;
+    vfs_.szOsFile = static_cast<int>(sizeof(File)) + base_->szOsFile;
+    vfs_.xOpen = &open;
+    vfs_.xDelete = &remove;
+    sqlite3_vfs_register(&vfs_, 1);
+  }
+  FaultVfs(const FaultVfs&) = delete;
+  FaultVfs& operator=(const FaultVfs&) = delete;
+  ~FaultVfs() {
+    sqlite3_vfs_unregister(&vfs_);
+    sqlite3_vfs_register(base_, 1);
+  }
+
+  /// The k-th operation from now fails (1 is the next), with `for_ever` all after it too.
+  void fail_at(std::uint64_t k, Fault fault, bool for_ever) {
+    operations_ = 0;
+    at_ = k;
+    fault_ = fault;
+    for_ever_ = for_ever;
+  }
+  void heal() {
+    operations_ = 0;
+    at_ = 0;
+  }
+  /// Operations since the last `fail_at` or `heal`.
+  std::uint64_t operations() const { return operations_; }
+  bool failed() const { return at_ != 0 && operations_ >= at_; }
+
+ private:
+  struct File {
+    sqlite3_file shim;
+    FaultVfs* owner;
+    sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
+  };
+  static File* own(sqlite3_file* file) { return reinterpret_cast<File*>(file); }
+  static sqlite3_file* real(sqlite3_file* file) { return own(file)->real(); }
+
+  // SQLITE_OK, or what the operation is to return.
+  int strike(int io_error) {
+    ++operations_;
+    if (at_ == 0 || operations_ < at_ || (operations_ > at_ && !for_ever_)) return SQLITE_OK;
+    if (fault_ == Fault::kKill) ::raise(SIGKILL);
+    return fault_ == Fault::kIo ? io_error : SQLITE_FULL;
+  }
+
+  static int open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out) {
+    auto* owner = static_cast<FaultVfs*>(vfs->pAppData);
+    file->pMethods = nullptr;
+    own(file)->owner = owner;
+    const int result = owner->base_->xOpen(owner->base_, name, real(file), flags, out);
+    if (result == SQLITE_OK) file->pMethods = methods();
+    return result;
+  }
+  static int remove(sqlite3_vfs* vfs, const char* name, int sync) {
+    auto* owner = static_cast<FaultVfs*>(vfs->pAppData);
+    const int result = owner->strike(SQLITE_IOERR_DELETE);
+    return result != SQLITE_OK ? result : owner->base_->xDelete(owner->base_, name, sync);
+  }
+  static int write(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 at) {
+    FaultVfs& owner = *own(file)->owner;
+    const int result = owner.strike(SQLITE_IOERR_WRITE);
+    const auto* io = real(file)->pMethods;
+    if (result == SQLITE_OK) return io->xWrite(real(file), data, bytes, at);
+    if (owner.fault_ == Fault::kShortWrite) (void)io->xWrite(real(file), data, bytes / 2, at);
+    return result;
+  }
+  static int sync(sqlite3_file* file, int flags) {
+    const int result = own(file)->owner->strike(SQLITE_IOERR_FSYNC);
+    return result != SQLITE_OK ? result : real(file)->pMethods->xSync(real(file), flags);
+  }
+  static int truncate(sqlite3_file* file, sqlite3_int64 size) {
+    const int result = own(file)->owner->strike(SQLITE_IOERR_TRUNCATE);
+    return result != SQLITE_OK ? result : real(file)->pMethods->xTruncate(real(file), size);
+  }
+
+  // Version 2: the shared memory of WAL, no memory-mapped reads.
+  static const sqlite3_io_methods* methods() {
+    static const sqlite3_io_methods table = {
+        2,
+        [](sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); },
+        [](sqlite3_file* f, void* to, int bytes, sqlite3_int64 at) {
+          return real(f)->pMethods->xRead(real(f), to, bytes, at);
+        },
+        &write,
+        &truncate,
+        &sync,
+        [](sqlite3_file* f, sqlite3_int64* size) {
+          return real(f)->pMethods->xFileSize(real(f), size);
+        },
+        [](sqlite3_file* f, int level) { return real(f)->pMethods->xLock(real(f), level); },
+        [](sqlite3_file* f, int level) { return real(f)->pMethods->xUnlock(real(f), level); },
+        [](sqlite3_file* f, int* held) {
+          return real(f)->pMethods->xCheckReservedLock(real(f), held);
+        },
+        [](sqlite3_file* f, int op, void* arg) {
+          return real(f)->pMethods->xFileControl(real(f), op, arg);
+        },
+        [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); },
+        [](sqlite3_file* f) { return real(f)->pMethods->xDeviceCharacteristics(real(f)); },
+        [](sqlite3_file* f, int page, int size, int extend, void volatile** to) {
+          return real(f)->pMethods->xShmMap(real(f), page, size, extend, to);
+        },
+        [](sqlite3_file* f, int from, int count, int flags) {
+          return real(f)->pMethods->xShmLock(real(f), from, count, flags);
+        },
+        [](sqlite3_file* f) { real(f)->pMethods->xShmBarrier(real(f)); },
+        [](sqlite3_file* f, int remove) { return real(f)->pMethods->xShmUnmap(real(f), remove); },
+        nullptr,
+        nullptr,
+    };
+    return &table;
+  }
+
+  sqlite3_vfs* base_;
+  sqlite3_vfs vfs_{};
+  std::uint64_t operations_ = 0;
+  std::uint64_t at_ = 0;
+  Fault fault_ = Fault::kIo;
+  bool for_ever_ = false;
+};
+
+}  // namespace phlower::testing
