@@ -7,6 +7,7 @@
 namespace phlower {
 namespace {
 
+using testing::make_content;
 using testing::move_all;
 using testing::must;
 using testing::read_batch;
@@ -45,6 +46,32 @@ TEST_F(RingDamage, DoesNotCountDamageTwiceAfterARollback) {
   EXPECT_EQ(consumer_->stats().corrupt_records, 0u);
   move_all(*consumer_, store_);
   EXPECT_EQ(consumer_->stats().corrupt_records, 1u);
+}
+
+TEST_F(RingDamage, TakesNoRecordForGoodThatWasCopiedWithinItsChunk) {
+  make(4);
+  const auto producer = attach();
+  const Record record = make_content({0, 1});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(producer->submit(record.view()).ok());
+  const auto span = record_span(peek_header(view().chunk(0), 0).length);
+  std::memcpy(view().chunk(0) + span, view().chunk(0), span);
+  move_all(*consumer_, store_);
+  ASSERT_EQ(store_.rows.size(), 2u);
+  EXPECT_EQ(store_.rows[0].sequence, 1u);
+  EXPECT_EQ(store_.rows[1].sequence, 3u);
+}
+
+TEST_F(RingDamage, DoesNotDeliverARecordThatWasRefusedBecauseOfADamagedWord) {
+  make(4);
+  const auto producer = attach();
+  ASSERT_TRUE(submit(*producer, 0).ok());
+  Ctl word = ctl(0);
+  word.used += 200;
+  set_ctl(0, word);
+  EXPECT_EQ(submit(*producer, 1).code(), Code::kDetached);
+  EXPECT_TRUE(submit(*producer, 1).ok());
+  move_all(*consumer_, store_);
+  expect_ids(2);
 }
 
 TEST_F(RingDamage, FreesAChunkOfNothingButDamage) {

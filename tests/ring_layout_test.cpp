@@ -60,6 +60,17 @@ TEST(RecordSpan, CountsHeaderPayloadAndFill) {
   EXPECT_EQ(record_span(9), 40u);
 }
 
+TEST(RecordSeed, DependsOnRingChunkAndTheWholeGeneration) {
+  RingId ring{};
+  const std::uint32_t seed = record_seed(ring, 3, 5);
+  EXPECT_EQ(record_seed(ring, 3, 5), seed);
+  EXPECT_NE(record_seed(ring, 4, 5), seed);
+  EXPECT_NE(record_seed(ring, 3, 6), seed);
+  EXPECT_NE(record_seed(ring, 3, 5 + (1ull << 32)), seed);  // the tag does not tell these apart
+  ring[15] = 1;
+  EXPECT_NE(record_seed(ring, 3, 5), seed);
+}
+
 std::vector<std::uint32_t> chunks_after_rule(std::vector<ScanEntry> first,
                                              std::vector<ScanEntry> second) {
   std::vector<std::uint64_t> limits(8);

@@ -130,6 +130,24 @@ TEST_F(Ring, CutsDetailsToTheirLimits) {
   EXPECT_EQ(consumer_->stats().cut, 1u);
 }
 
+TEST_F(Ring, WaitsForTheDiskWithPowerDurability) {
+  const testing::TempDir disk("/var/tmp");
+  options_ = testing::small_ring(disk / "ring", 4, 8);
+  if (on_memory_file_system(options_.path)) GTEST_SKIP() << "no disk here";
+  consumer_ = must(RingConsumer::open(options_, Durability::kPower, clock_, store_.loader()));
+  const auto producer = attach();
+  for (std::uint32_t number = 0; number < 20; ++number) {  // over pages and a chunk's end
+    ASSERT_TRUE(submit(*producer, number).ok());
+  }
+  move_all(*consumer_, store_);
+  expect_ids(20);
+  consumer_.reset();
+  // The durability is the file's: with another one it is another ring.
+  const auto other = RingConsumer::open(options_, Durability::kProcess, clock_, store_.loader());
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ((*other)->set_aside().size(), 1u);
+}
+
 TEST_F(Ring, RefusesWhatIsTooBigOrNoRecordAndCountsIt) {
   make(4);
   const auto producer = attach();

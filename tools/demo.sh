@@ -7,7 +7,7 @@ build=${1:-$here/build}
 rows=${2:-300000}
 seconds=${3:-20}
 replay=$build/tools/phlower-replay
-capture=$here/tests/data/celery-events.ndjson
+capture=$here/tests/data/celery_events.ndjson
 work=$(mktemp -d "${TMPDIR:-/tmp}/phlower-demo-XXXXXX")
 ring=$(mktemp -u /dev/shm/phlower-demo-XXXXXX)
 trap 'rm -rf "$work" "$ring"*' EXIT

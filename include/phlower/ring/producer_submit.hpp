@@ -51,6 +51,9 @@ inline Status Producer::put(const RecordView& record) {
 }
 
 inline Status Producer::write(const RecordView& record, std::size_t payload_bytes) {
+  // Relaxed is enough, (c) decides. Looking first keeps us from writing where somebody else does
+  // now, and a refused record from lying whole below a damaged `used`.
+  if (view_.ctl(chunk_).load(std::memory_order_relaxed) != word_) return lose_lane();
   // (b) Bytes above `used`: nobody else may look at them yet.
   std::byte* const at = view_.chunk(chunk_) + used_bytes_;
   const std::uint64_t span = record_span(payload_bytes);

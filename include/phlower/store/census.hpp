@@ -45,10 +45,9 @@ class FamilyCensus {
                                 ? "(args_preview IS NOT NULL OR kwargs_preview IS NOT NULL OR "
                                   "traceback_snippet IS NOT NULL)"
                                 : "0";
-    const std::string own = tables_.details.empty()
-                                ? "0"
-                                : "EXISTS (SELECT 1 FROM \"" + tables_.details +
-                                      "\" d WHERE d.task_id = i.task_id)";
+    const std::string own = tables_.details.empty() ? "0"
+                                                    : "EXISTS (SELECT 1 FROM \"" + tables_.details +
+                                                          "\" d WHERE d.task_id = i.task_id)";
     return "SELECT rowid, finished_at, started_at, received_at, " + row + " OR " + own +
            " FROM \"" + tables_.invocations + "\" i WHERE ";
   }
@@ -57,8 +56,9 @@ class FamilyCensus {
     Status ready = db_.prepare_once(
         tied_, select_from() + "finished_at = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3");
     if (ready.ok()) {
-      ready = db_.prepare_once(later_, select_from() + "finished_at > ?1 AND finished_at <= ?2 "
-                                                       "ORDER BY finished_at, rowid LIMIT ?3");
+      ready = db_.prepare_once(later_, select_from() +
+                                           "finished_at > ?1 AND finished_at <= ?2 "
+                                           "ORDER BY finished_at, rowid LIMIT ?3");
     }
     if (!ready.ok()) return ready;
     tied_.bind(1, place_.time);
@@ -81,8 +81,8 @@ class FamilyCensus {
 
   Status along_rows(const Cutoffs& cutoffs, std::uint32_t& room, PurgeReport& report) {
     const std::string unfinished = tables_.finished_index ? "finished_at IS NULL AND " : "";
-    Status ready = db_.prepare_once(
-        rows_, select_from() + unfinished + "rowid > ?1 ORDER BY rowid LIMIT ?2");
+    Status ready =
+        db_.prepare_once(rows_, select_from() + unfinished + "rowid > ?1 ORDER BY rowid LIMIT ?2");
     if (!ready.ok()) return ready;
     rows_.bind(1, place_.rowid);
     rows_.bind(2, std::int64_t{room});

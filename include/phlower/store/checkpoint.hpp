@@ -33,8 +33,8 @@ class WalWatch {
     CheckpointReport report;
     int frames = -1;
     int moved = -1;
-    int result = sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_PASSIVE, &frames,
-                                           &moved);
+    int result =
+        sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
     if (result != SQLITE_OK && result != SQLITE_BUSY) return failed(result);
     report.busy = result == SQLITE_BUSY;
     report.frames = count(frames);
@@ -42,8 +42,8 @@ class WalWatch {
     if (result == SQLITE_OK) note(report.frames);
     if (report.busy || report.backfilled < report.frames) return report;
     // Without a busy timeout RESTART does not wait either: it says busy where somebody reads.
-    result = sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_RESTART, nullptr,
-                                       nullptr);
+    result =
+        sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
     if (result != SQLITE_OK && result != SQLITE_BUSY) return failed(result);
     report.reset = result == SQLITE_OK;
     if (report.reset) frames_ = 0;

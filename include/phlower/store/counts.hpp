@@ -16,7 +16,8 @@ class FamilyRecount {
  public:
   FamilyRecount(sqlite::Connection& db, const TableFamily& tables) : db_(db), tables_(tables) {}
 
-  /// Counts up to `rows` rows and takes them off `rows`; returns early when both tables are through.
+  /// Counts up to `rows` rows and takes them off `rows`; returns early when both tables are
+  /// through.
   Status run(std::uint32_t& rows, FamilyState& state) {
     Status counted = run_table(tables_.invocations, select_invocations_, rows, state.invocations);
     if (!counted.ok()) return counted;

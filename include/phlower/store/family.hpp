@@ -27,6 +27,11 @@ class TableCount {
     if (counted_once_ && rows_ > 0) --rows_;
     if (has_passed(key) && passed_ > 0) --passed_;
   }
+  /// For several rows at once. While `needs_keys`, each row must be told alone.
+  void deleted_many(std::uint64_t rows) {
+    if (counted_once_) rows_ -= std::min(rows, rows_);
+  }
+  bool needs_keys() const { return counting_ && started_; }
   /// The next slice found `rows` more, up to `last`.
   void count(std::uint64_t rows, std::string_view last) {
     passed_ += rows;
@@ -74,7 +79,7 @@ struct DetailsMark {
 /// or all of a table without an index on finished_at.
 struct RowWalk {
   std::int64_t after = std::numeric_limits<std::int64_t>::min();
-  UnixSeconds next_due = -kNever;  // when the next pass begins
+  UnixSeconds next_due = -kNever;   // when the next pass begins
   UnixSeconds next_found = kNever;  // soonest expiry among the rows that this pass has left
 
   void begin_pass() {
@@ -104,8 +109,8 @@ struct FamilyState {
     const UnixSeconds time = retention_time(row.finished_at, row.started_at, row.received_at);
     if (!(time > 0)) return;
     const UnixSeconds due =
-        time + (row.has_details() ? std::min(details_lifetime, invocation_lifetime)
-                                  : invocation_lifetime);
+        time +
+        (row.has_details() ? std::min(details_lifetime, invocation_lifetime) : invocation_lifetime);
     quiet_until = std::min(quiet_until, due);
     if (!(row.finished_at > 0)) {
       walk.note(due);

@@ -145,9 +145,8 @@ class FamilySet {
     return !counted();
   }
   bool counted() const {
-    return std::all_of(families_.begin(), families_.end(), [](const auto& family) {
-      return FamilyRecount::is_done(family->state);
-    });
+    return std::all_of(families_.begin(), families_.end(),
+                       [](const auto& family) { return FamilyRecount::is_done(family->state); });
   }
   void restart_counts() {
     for (auto& family : families_) {
@@ -195,9 +194,8 @@ class FamilySet {
       return a.finished_at > b.finished_at;
     });
     std::unordered_set<std::string> seen;
-    std::erase_if(records, [&](const Record& record) {
-      return !seen.insert(record.task_id).second;
-    });
+    std::erase_if(records,
+                  [&](const Record& record) { return !seen.insert(record.task_id).second; });
     if (records.size() > limit) records.resize(limit);
     return records;
   }
@@ -267,14 +265,13 @@ class FamilySet {
       const std::int64_t last = first_past(to);
       return last > first ? static_cast<std::uint64_t>(last - first) : 0;
     };
-    return between(-kNever, cutoffs.invocations) +
-           between(family.state.mark.time, cutoffs.details);
+    return between(-kNever, cutoffs.invocations) + between(family.state.mark.time, cutoffs.details);
   }
 
   // 0 where there is no such row or it cannot be read: this only feeds an estimate.
   std::int64_t rowid_of(const Family& family, std::string_view rest, UnixSeconds time = 0) {
-    auto statement = db_.prepare("SELECT rowid FROM \"" + family.tables.invocations + "\" " +
-                                 std::string(rest));
+    auto statement =
+        db_.prepare("SELECT rowid FROM \"" + family.tables.invocations + "\" " + std::string(rest));
     if (!statement.ok()) return 0;
     if (rest.find("?1") != std::string_view::npos) statement->bind(1, time);
     const auto row = statement->step();

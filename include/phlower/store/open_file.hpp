@@ -52,8 +52,8 @@ inline Result<FileLook> look_with(const std::string& path, sqlite::Access access
 }
 
 /// What the file is, before anything is written. kNotOurs for everything that is not a history.
-/// A crash in the middle of a transaction leaves a journal that only a writer can roll back: whoever
-/// opens for writing has SQLite do that first.
+/// A crash in the middle of a transaction leaves a journal that only a writer can roll back:
+/// whoever opens for writing has SQLite do that first.
 inline Result<FileLook> look_before(const std::string& path, OpenMode mode) {
   auto look = look_with(path, looking_access(path));
   if (mode == OpenMode::kReadOnly || look.ok()) return look;
@@ -63,8 +63,8 @@ inline Result<FileLook> look_before(const std::string& path, OpenMode mode) {
 }
 
 inline Status check_version(sqlite::Connection& db) {
-  const auto version = db.query_integer(
-      "SELECT whole FROM phlower_state WHERE key = '" + std::string(schema::kVersionKey) + "'");
+  const auto version = db.query_integer("SELECT whole FROM phlower_state WHERE key = '" +
+                                        std::string(schema::kVersionKey) + "'");
   if (!version.ok()) return version.status();
   if (*version <= schema::kVersion) return Status();
   return Status(Code::kVersion, db.path() + ": its Phlower tables are of version " +
@@ -171,9 +171,8 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
     if (Status version = od::check_version(file.db); !version.ok()) return version;
   }
   if (Status encoding = od::check_encoding(file.db); !encoding.ok()) return encoding;
-  const Status ready = mode == OpenMode::kReadOnly
-                           ? sqlite::set_reader_pragmas(file.db)
-                           : od::prepare_for_writing(file, options, mode);
+  const Status ready = mode == OpenMode::kReadOnly ? sqlite::set_reader_pragmas(file.db)
+                                                   : od::prepare_for_writing(file, options, mode);
   if (!ready.ok()) return ready;
   return file;
 }

@@ -57,9 +57,9 @@ class PositionTables {
       if (!saved.ok()) return saved;
     }
     for (const LanePosition& lane : positions.lanes) {
-      const Status saved = put(save_lane_, positions.ring, lane.lane,
-                               std::bit_cast<std::int64_t>(lane.delivered),
-                               std::bit_cast<std::int64_t>(lane.last_sequence));
+      const Status saved =
+          put(save_lane_, positions.ring, lane.lane, std::bit_cast<std::int64_t>(lane.delivered),
+              std::bit_cast<std::int64_t>(lane.last_sequence));
       if (!saved.ok()) return saved;
     }
     return Status();
@@ -67,8 +67,8 @@ class PositionTables {
 
   /// Requires an open transaction, so that both tables change or none.
   Status forget(const RingId& ring) {
-    for (const char* sql : {"DELETE FROM ring_chunk WHERE ring = ?1",
-                            "DELETE FROM ring_lane WHERE ring = ?1"}) {
+    for (const char* sql :
+         {"DELETE FROM ring_chunk WHERE ring = ?1", "DELETE FROM ring_lane WHERE ring = ?1"}) {
       Status status = each(sql, ring, [](const sqlite::Statement&) {});
       if (!status.ok()) return status;
     }

@@ -69,9 +69,9 @@ inline Status set_writer_pragmas(Connection& db, const StoreOptions& options) {
 }
 
 inline Status set_reader_pragmas(Connection& db) {
-  for (const Pragma& pragma : {Pragma{"query_only", "ON", "1"}, Pragma{"mmap_size", "0", "0"},
-                               Pragma{"trusted_schema", "OFF", "0"},
-                               Pragma{"cell_size_check", "ON", "1"}}) {
+  for (const Pragma& pragma :
+       {Pragma{"query_only", "ON", "1"}, Pragma{"mmap_size", "0", "0"},
+        Pragma{"trusted_schema", "OFF", "0"}, Pragma{"cell_size_check", "ON", "1"}}) {
     if (Status set = set_pragma(db, pragma); !set.ok()) return set;
   }
   return Status();

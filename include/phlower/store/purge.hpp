@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "phlower/ground/status.hpp"
@@ -87,6 +89,8 @@ class FamilyPurge {
     bool countable;  // a text, as the counts have them
   };
 
+  enum class Key : std::uint8_t { kRowid, kTaskId };
+
   bool has_details() const { return !tables_.details.empty() || tables_.details_in_row; }
   std::string inv() const { return "\"" + tables_.invocations + "\""; }
   std::string det() const { return "\"" + tables_.details + "\""; }
@@ -113,11 +117,8 @@ class FamilyPurge {
     select_expired_.bind(1, time.cutoffs.invocations);
     select_expired_.bind(2, std::int64_t{room});
     if (Status status = collect(select_expired_); !status.ok()) return status;
-    for (const Row& row : rows_) {
-      if (Status status = delete_row(row, state, report); !status.ok()) return status;
-    }
     report.examined += rows_.size();
-    return Status();
+    return delete_rows(rows_, state, report);
   }
 
   // Along the index from the mark: first what shares its time, then what is later.
@@ -139,9 +140,7 @@ class FamilyPurge {
       select_later_.bind(3, std::int64_t{room});
       if (Status status = collect(select_later_, &last); !status.ok()) return status;
     }
-    for (const Row& row : rows_) {
-      if (Status status = delete_details(row, state, report); !status.ok()) return status;
-    }
+    if (Status status = delete_details(rows_, state, report); !status.ok()) return status;
     state.mark = last;
     // The tied ones may be fewer than there is room for although later ones follow.
     report.examined += rows_.size();
@@ -181,35 +180,36 @@ class FamilyPurge {
       const auto found = select_walk_.step();
       if (!found.ok()) return found.status();
       if (!*found) break;
-      rows_.push_back({select_walk_.integer(0), std::string(select_walk_.text(1)),
-                       select_walk_.is_text(1)});
-      times.push_back(retention_time(select_walk_.real(2), select_walk_.real(3),
-                                     select_walk_.real(4)));
+      rows_.push_back(
+          {select_walk_.integer(0), std::string(select_walk_.text(1)), select_walk_.is_text(1)});
+      times.push_back(
+          retention_time(select_walk_.real(2), select_walk_.real(3), select_walk_.real(4)));
     }
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-      if (Status status = judge(rows_[i], times[i], time, state, report); !status.ok()) {
-        return status;
-      }
-      state.walk.after = rows_[i].rowid;
-    }
+    rows_due_.clear();
+    details_due_.clear();
+    for (std::size_t i = 0; i < rows_.size(); ++i) judge(rows_[i], times[i], time, state);
+    if (!rows_.empty()) state.walk.after = rows_.back().rowid;
+    if (Status status = delete_rows(rows_due_, state, report); !status.ok()) return status;
+    if (Status status = delete_details(details_due_, state, report); !status.ok()) return status;
     report.examined += rows_.size();
     if (rows_.size() < room) state.walk.end_pass();
     return Status();
   }
 
   // A row without any time stays: nothing says how old it is.
-  Status judge(const Row& row, UnixSeconds at, const PurgeTime& time, FamilyState& state,
-               PurgeReport& report) {
-    if (!(at > 0)) return Status();
-    if (at <= time.cutoffs.invocations) return delete_row(row, state, report);
+  void judge(const Row& row, UnixSeconds at, const PurgeTime& time, FamilyState& state) {
+    if (!(at > 0)) return;
+    if (at <= time.cutoffs.invocations) {
+      rows_due_.push_back(row);
+      return;
+    }
     double due = at + time.invocation_lifetime();
     if (at <= time.cutoffs.details) {
-      if (Status status = delete_details(row, state, report); !status.ok()) return status;
+      details_due_.push_back(row);
     } else if (has_details()) {
       due = std::min(due, at + time.details_lifetime());
     }
     state.walk.next_found = std::min(state.walk.next_found, due);
-    return Status();
   }
 
   // Details of a day that is over whose rows are gone (or were never there).
@@ -220,35 +220,25 @@ class FamilyPurge {
     const auto rows_left = any_row(tables_.invocations);
     if (!rows_left.ok()) return rows_left.status();
     if (*rows_left) return Status();
-    Status ready = db_.prepare_once(select_orphans_,
-                                    "SELECT rowid, task_id FROM " + det() + " LIMIT ?1");
+    Status ready =
+        db_.prepare_once(select_orphans_, "SELECT rowid, task_id FROM " + det() + " LIMIT ?1");
     if (!ready.ok()) return ready;
     select_orphans_.bind(1, std::int64_t{room});
     if (Status status = collect(select_orphans_); !status.ok()) return status;
-    ready = db_.prepare_once(delete_orphan_, "DELETE FROM " + det() + " WHERE rowid = ?1");
-    if (!ready.ok()) return ready;
-    for (const Row& row : rows_) {
-      delete_orphan_.bind(1, row.rowid);
-      if (Status status = delete_orphan_.run(); !status.ok()) return status;
-      if (row.countable) state.details.deleted(row.task_id);
-      ++report.details;
-    }
     report.examined += rows_.size();
-    return Status();
+    return delete_from(det(), Key::kRowid, delete_orphans_, rows_, state.details, report.details);
   }
 
-  Status delete_row(const Row& row, FamilyState& state, PurgeReport& report) {
-    Status ready = db_.prepare_once(delete_row_, "DELETE FROM " + inv() + " WHERE rowid = ?1");
-    if (!ready.ok()) return ready;
-    delete_row_.bind(1, row.rowid);
-    if (Status status = delete_row_.run(); !status.ok()) return status;
-    if (row.countable) state.invocations.deleted(row.task_id);
-    ++report.invocations;
-    // Columns went with their row.
-    return tables_.details.empty() ? Status() : delete_details_row(row, state, report);
+  Status delete_rows(std::span<const Row> rows, FamilyState& state, PurgeReport& report) {
+    Status status =
+        delete_from(inv(), Key::kRowid, delete_rows_, rows, state.invocations, report.invocations);
+    // Columns went with their row. Details of a row should be gone by now, but another process may
+    // have written them late, and without the row nothing would ever tell their age.
+    if (!status.ok() || tables_.details.empty()) return status;
+    return delete_from(det(), Key::kTaskId, delete_details_, rows, state.details, report.details);
   }
 
-  Status delete_details(const Row& row, FamilyState& state, PurgeReport& report) {
+  Status delete_details(std::span<const Row> rows, FamilyState& state, PurgeReport& report) {
     if (tables_.details_in_row) {
       Status ready = db_.prepare_once(
           empty_details_, "UPDATE " + inv() +
@@ -256,22 +246,58 @@ class FamilyPurge {
                               "= NULL WHERE rowid = ?1 AND (args_preview IS NOT NULL OR "
                               "kwargs_preview IS NOT NULL OR traceback_snippet IS NOT NULL)");
       if (!ready.ok()) return ready;
-      empty_details_.bind(1, row.rowid);
-      if (Status status = empty_details_.run(); !status.ok()) return status;
-      report.details += static_cast<std::uint64_t>(db_.changes());
+      for (const Row& row : rows) {
+        empty_details_.bind(1, row.rowid);
+        if (Status status = empty_details_.run(); !status.ok()) return status;
+        report.details += static_cast<std::uint64_t>(db_.changes());
+      }
     }
-    return tables_.details.empty() ? Status() : delete_details_row(row, state, report);
+    if (tables_.details.empty()) return Status();
+    return delete_from(det(), Key::kTaskId, delete_details_, rows, state.details, report.details);
   }
 
-  Status delete_details_row(const Row& row, FamilyState& state, PurgeReport& report) {
-    Status ready = db_.prepare_once(delete_details_, "DELETE FROM " + det() + " WHERE task_id = ?1");
-    if (!ready.ok()) return ready;
-    delete_details_.bind(1, std::string_view(row.task_id));
-    if (Status status = delete_details_.run(); !status.ok()) return status;
-    const auto gone = static_cast<std::uint64_t>(db_.changes());
-    if (gone > 0 && row.countable) state.details.deleted(row.task_id);
-    report.details += gone;
+  // One statement for many rows: it opens its five trees once, and goes through a list of keys in
+  // order. A row alone where the count that runs must know which of them were there.
+  struct DeletePair {
+    sqlite::Statement one, many;
+  };
+  static constexpr std::size_t kMany = 64;
+
+  Status delete_from(const std::string& table, Key key, DeletePair& statements,
+                     std::span<const Row> rows, TableCount& count, std::uint64_t& deleted) {
+    while (!rows.empty()) {
+      const bool many = rows.size() >= kMany / 4 && !count.needs_keys();
+      const std::size_t taken = many ? std::min(rows.size(), kMany) : 1;
+      sqlite::Statement& statement = many ? statements.many : statements.one;
+      if (!statement) {
+        auto made = db_.prepare(delete_sql(table, key, many ? kMany : 1));
+        if (!made.ok()) return made.status();
+        statement = std::move(*made);
+      }
+      for (std::size_t i = 0; i < (many ? kMany : 1); ++i) {
+        const Row& row = rows[i < taken ? i : 0];  // the first again where there are fewer
+        const int at = static_cast<int>(i) + 1;
+        key == Key::kRowid ? statement.bind(at, row.rowid)
+                           : statement.bind(at, std::string_view(row.task_id));
+      }
+      if (Status status = statement.run(); !status.ok()) return status;
+      const auto gone = static_cast<std::uint64_t>(db_.changes());
+      deleted += gone;
+      if (many) {
+        count.deleted_many(gone);
+      } else if (gone > 0 && rows[0].countable) {
+        count.deleted(rows[0].task_id);
+      }
+      rows = rows.subspan(taken);
+    }
     return Status();
+  }
+
+  static std::string delete_sql(const std::string& table, Key key, std::size_t rows) {
+    std::string sql = "DELETE FROM " + table + " WHERE ";
+    sql += key == Key::kRowid ? "rowid IN (?" : "task_id IN (?";
+    for (std::size_t i = 1; i < rows; ++i) sql += ", ?";
+    return sql + ")";
   }
 
   // Finished_at of the first row behind a place of the index; kNever if there is none.
@@ -317,8 +343,10 @@ class FamilyPurge {
   sqlite::Connection& db_;
   TableFamily tables_;
   std::vector<Row> rows_;  // of the step that runs; kept for its memory
+  std::vector<Row> rows_due_, details_due_;
   sqlite::Statement select_expired_, select_tied_, select_later_, select_walk_, select_orphans_;
-  sqlite::Statement delete_row_, delete_details_, empty_details_, delete_orphan_;
+  sqlite::Statement empty_details_;
+  DeletePair delete_rows_, delete_details_, delete_orphans_;
 };
 
 }  // namespace phlower

@@ -50,8 +50,8 @@ class FamilyReads {
     if (Status status = prepare_list(); !status.ok()) return status;
     const std::size_t first = out.size();
     for (sqlite::Statement* select : {&select_ended_, &select_open_}) {
-      const auto room = static_cast<std::int64_t>(limit) -
-                        static_cast<std::int64_t>(out.size() - first);
+      const auto room =
+          static_cast<std::int64_t>(limit) - static_cast<std::int64_t>(out.size() - first);
       select->bind(1, task_name);
       select->bind(2, cutoffs.invocations);
       select->bind(3, room);
@@ -105,8 +105,8 @@ class FamilyReads {
   Status prepare_list() {
     const std::string from = "SELECT " + columns() + " FROM \"" + tables_.invocations +
                              "\" WHERE task_name = ?1 AND finished_at ";
-    Status ready = db_.prepare_once(select_ended_,
-                                    from + "> ?2 ORDER BY finished_at DESC LIMIT ?3");
+    Status ready =
+        db_.prepare_once(select_ended_, from + "> ?2 ORDER BY finished_at DESC LIMIT ?3");
     if (!ready.ok()) return ready;
     return db_.prepare_once(
         select_open_, from + "IS NULL AND coalesce(started_at, received_at, 9e99) > ?2 LIMIT ?3");
@@ -124,7 +124,8 @@ class FamilyReads {
     if (tables_.details.empty()) return Status();
     Status ready = db_.prepare_once(select_details_,
                                     "SELECT args_preview, kwargs_preview, traceback_snippet FROM "
-                                    "\"" + tables_.details + "\" WHERE task_id = ?1");
+                                    "\"" +
+                                        tables_.details + "\" WHERE task_id = ?1");
     if (!ready.ok()) return ready;
     select_details_.bind(1, std::string_view(record.task_id));
     const auto found = select_details_.step();

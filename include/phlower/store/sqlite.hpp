@@ -145,16 +145,14 @@ class Statement {
   std::int64_t integer(int column) const noexcept {
     return sqlite3_column_int64(statement_.get(), column);
   }
-  double real(int column) const noexcept {
-    return sqlite3_column_double(statement_.get(), column);
-  }
+  double real(int column) const noexcept { return sqlite3_column_double(statement_.get(), column); }
   /// Valid until the next step or reset; empty for NULL.
   std::string_view text(int column) const noexcept {
     const void* data = sqlite3_column_blob(statement_.get(), column);
     const int bytes = sqlite3_column_bytes(statement_.get(), column);
-    return data == nullptr ? std::string_view()
-                           : std::string_view(static_cast<const char*>(data),
-                                              static_cast<std::size_t>(bytes));
+    return data == nullptr
+               ? std::string_view()
+               : std::string_view(static_cast<const char*>(data), static_cast<std::size_t>(bytes));
   }
 
  private:
@@ -256,10 +254,14 @@ class Connection {
   static std::string uri_path(const std::string& path) {
     std::string out;
     for (const char c : path) {
-      if (c == '?') out += "%3f";
-      else if (c == '#') out += "%23";
-      else if (c == '%') out += "%25";
-      else out += c;
+      if (c == '?')
+        out += "%3f";
+      else if (c == '#')
+        out += "%23";
+      else if (c == '%')
+        out += "%25";
+      else
+        out += c;
     }
     return out;
   }

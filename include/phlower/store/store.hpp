@@ -147,8 +147,8 @@ class Store {
   Status lost_;  // why the open transaction cannot go on
   std::int64_t data_version_ = 0;
   std::int64_t schema_version_ = 0;
-  std::uint32_t begins_alone_ = 0;  // since another process last wrote
-  bool counts_stale_ = false;       // another process wrote since the count began
+  std::uint32_t begins_alone_ = 0;        // since another process last wrote
+  bool counts_stale_ = false;             // another process wrote since the count began
   UnixSeconds details_cutoff_ = -kNever;  // of the last purge
   std::optional<PurgeReport> census_;
 };

@@ -27,10 +27,10 @@ inline Status Store::start(const FileLook& look) {
   if (mode_ == OpenMode::kReadOnly) return Status();
   wal_.emplace(db_, page_size_);
   if (marks) upserter_.emplace(db_, families_.main_tables());
-  for (auto [statement, sql] :
-       {std::pair{&begin_, "BEGIN IMMEDIATE"}, {&commit_, "COMMIT"},
-        {&data_version_statement_, "PRAGMA data_version"},
-        {&schema_version_statement_, "PRAGMA schema_version"}}) {
+  for (auto [statement, sql] : {std::pair{&begin_, "BEGIN IMMEDIATE"},
+                                {&commit_, "COMMIT"},
+                                {&data_version_statement_, "PRAGMA data_version"},
+                                {&schema_version_statement_, "PRAGMA schema_version"}}) {
     if (Status status = db_.prepare_once(*statement, sql); !status.ok()) return status;
   }
   return look_again(true);

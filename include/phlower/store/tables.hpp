@@ -19,9 +19,9 @@ namespace phlower {
 
 /// A table of invocations with its table of details; one of the two may be missing.
 struct TableFamily {
-  std::string suffix;       // "", "_YYYYMMDD" (UTC day) or "_legacy"
-  std::string invocations;  // name, or empty
-  std::string details;      // name, or empty
+  std::string suffix;           // "", "_YYYYMMDD" (UTC day) or "_legacy"
+  std::string invocations;      // name, or empty
+  std::string details;          // name, or empty
   bool details_in_row = false;  // invocations has the columns of details (too)
   bool finished_index = false;  // there is an index that begins with finished_at
   bool name_index = false;      // there is an index on (task_name, finished_at)
@@ -51,9 +51,9 @@ namespace tables_detail {
 inline bool split(std::string_view name, std::string_view base, std::string& suffix) {
   if (!name.starts_with(base)) return false;
   const std::string_view rest = name.substr(base.size());
-  const bool digits = rest.size() == 9 && rest[0] == '_' &&
-                      std::all_of(rest.begin() + 1, rest.end(),
-                                  [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits =
+      rest.size() == 9 && rest[0] == '_' &&
+      std::all_of(rest.begin() + 1, rest.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!rest.empty() && rest != "_legacy" && !digits) return false;
   suffix = rest;
   return true;
@@ -74,8 +74,11 @@ inline Result<std::vector<std::string>> texts(sqlite::Connection& db, std::strin
 /// Each index of a table as the list of its columns ("task_name,finished_at"). A partial index
 /// does not hold every row, so it counts for nothing.
 inline Result<std::vector<std::string>> indexes(sqlite::Connection& db, const std::string& table) {
-  return texts(db, "SELECT group_concat(name, ',') FROM (SELECT l.name AS index_name, i.seqno, "
-                   "i.name FROM pragma_index_list('" + table + "') l, pragma_index_info(l.name) i "
+  return texts(db,
+               "SELECT group_concat(name, ',') FROM (SELECT l.name AS index_name, i.seqno, "
+               "i.name FROM pragma_index_list('" +
+                   table +
+                   "') l, pragma_index_info(l.name) i "
                    "WHERE l.partial = 0 ORDER BY l.name, i.seqno) GROUP BY index_name");
 }
 
@@ -93,9 +96,11 @@ Result<std::vector<std::string>> checked_columns(sqlite::Connection& db, const s
                                                  const Columns& wanted) {
   auto columns = texts(db, "SELECT name FROM pragma_table_info('" + table + "')");
   if (!columns.ok()) return columns.status();
-  const auto keys = texts(db, "SELECT l.name FROM pragma_index_list('" + table + "') l "
-                              "WHERE l.\"unique\" = 1 AND l.partial = 0 AND (SELECT "
-                              "group_concat(i.name) FROM pragma_index_info(l.name) i) = 'task_id'");
+  const auto keys =
+      texts(db, "SELECT l.name FROM pragma_index_list('" + table +
+                    "') l "
+                    "WHERE l.\"unique\" = 1 AND l.partial = 0 AND (SELECT "
+                    "group_concat(i.name) FROM pragma_index_info(l.name) i) = 'task_id'");
   if (!keys.ok()) return keys.status();
   const bool rowid = db.prepare("SELECT rowid, task_id FROM \"" + table + "\"").ok();
   if (rowid && !keys->empty() && has_all(*columns, wanted)) return columns;
@@ -163,11 +168,12 @@ inline Result<FileLook> look_at_tables(sqlite::Connection& db) {
   const bool origin = td::has_all(*names, std::array{std::string_view("aggregate_snapshots")});
   if (names->empty()) return look;
   if (look.families.empty() && !look.own_tables && !origin) {
-    return Status(Code::kNotOurs, db.path() + ": a SQLite database, but not a Phlower history "
-                                              "(it has no table of invocations)");
+    return Status(Code::kNotOurs, db.path() +
+                                      ": a SQLite database, but not a Phlower history "
+                                      "(it has no table of invocations)");
   }
   const bool main_only = look.families.size() == 1 && look.families[0].is_main();
-  look.kind = !main_only && !look.families.empty() ? FileKind::kPartitioned
+  look.kind = !main_only && !look.families.empty()           ? FileKind::kPartitioned
               : main_only && look.families[0].details_in_row ? FileKind::kPresplit
                                                              : FileKind::kSingle;
   return look;

@@ -39,7 +39,7 @@ struct Counts {
 /// What one purge step did. `more`: expired rows are left, call again.
 struct PurgeReport {
   std::uint64_t invocations = 0;
-  std::uint64_t details = 0;  // rows of details deleted, or emptied where they are columns
+  std::uint64_t details = 0;   // rows of details deleted, or emptied where they are columns
   std::uint64_t examined = 0;  // rows looked at, the measure of what the step cost
   bool more = false;
 };

@@ -50,10 +50,9 @@ class Upserter {
  private:
   Status prepare() {
     if (ready_) return Status();
-    const std::string nulls = details_in_row_
-                                  ? ", args_preview = NULL, kwargs_preview = NULL, "
-                                    "traceback_snippet = NULL"
-                                  : "";
+    const std::string nulls = details_in_row_ ? ", args_preview = NULL, kwargs_preview = NULL, "
+                                                "traceback_snippet = NULL"
+                                              : "";
     const std::string in_row = details_in_row_ ? ", args_preview, kwargs_preview, traceback_snippet"
                                                : ", NULL, NULL, NULL";
     const std::string core(kRowColumns);
@@ -71,15 +70,17 @@ class Upserter {
                  "started_at = ?5, finished_at = ?6, runtime_ms = ?7, worker = ?8, queue = ?9, "
                  "exception_type = ?10" +
                      nulls + " WHERE task_id = ?1"},
-          Wanted{select_row_,
-                 "SELECT " + core + in_row + " FROM invocations WHERE task_id = ?1"},
-          Wanted{insert_details_, "INSERT INTO invocation_details (task_id, args_preview, "
-                                  "kwargs_preview, traceback_snippet) VALUES (?1, ?2, ?3, ?4) "
-                                  "ON CONFLICT (task_id) DO NOTHING"},
-          Wanted{update_details_, "UPDATE invocation_details SET args_preview = ?2, "
-                                  "kwargs_preview = ?3, traceback_snippet = ?4 WHERE task_id = ?1"},
-          Wanted{select_details_, "SELECT args_preview, kwargs_preview, traceback_snippet "
-                                  "FROM invocation_details WHERE task_id = ?1"},
+          Wanted{select_row_, "SELECT " + core + in_row + " FROM invocations WHERE task_id = ?1"},
+          Wanted{insert_details_,
+                 "INSERT INTO invocation_details (task_id, args_preview, "
+                 "kwargs_preview, traceback_snippet) VALUES (?1, ?2, ?3, ?4) "
+                 "ON CONFLICT (task_id) DO NOTHING"},
+          Wanted{update_details_,
+                 "UPDATE invocation_details SET args_preview = ?2, "
+                 "kwargs_preview = ?3, traceback_snippet = ?4 WHERE task_id = ?1"},
+          Wanted{select_details_,
+                 "SELECT args_preview, kwargs_preview, traceback_snippet "
+                 "FROM invocation_details WHERE task_id = ?1"},
           Wanted{delete_details_, "DELETE FROM invocation_details WHERE task_id = ?1"}}) {
       Status status = db_.prepare_once(wanted.statement, wanted.sql);
       if (!status.ok()) return status;
@@ -155,8 +156,9 @@ class Upserter {
     select_row_.bind(1, task_id);
     const auto found = select_row_.step();
     if (!found.ok()) return found.status();
-    if (!*found) return Status(Code::kCorrupt, db_.path() + ": the key of task " +
-                                                   std::string(task_id) + " leads to no row");
+    if (!*found)
+      return Status(Code::kCorrupt,
+                    db_.path() + ": the key of task " + std::string(task_id) + " leads to no row");
     read_row(select_row_, stored);
     read_details(select_row_, 10, stored);
     select_row_.reset();
