@@ -149,7 +149,8 @@ TEST(Event, TakesEveryFieldItKnows) {
   const Result<Event> event = event_of(
       R"json({"type": "task-failed", "uuid": "u", "hostname": "h", "timestamp": 12.5,
           "utcoffset": -2, "clock": 9, "retries": 3, "name": "n", "args": "(1,)",
-          "kwargs": "{}", "queue": "q", "routing_key": "r", "runtime": 0.5, "exception": "E('x')", "traceback": "T"})json",
+          "kwargs": "{}", "queue": "q", "routing_key": "r", "runtime": 0.5,
+          "exception": "E('x')", "traceback": "T"})json",
       wrong);
   ASSERT_TRUE(event.ok());
   EXPECT_EQ(wrong, 0u);
