@@ -3,6 +3,7 @@
 // gives a record that nobody offered and never gives one twice. PHLOWER_SEED repeats a run.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -37,14 +38,21 @@ class RingFlip : public ::testing::Test {
     std::printf("[          ] PHLOWER_SEED=%lu\n", static_cast<unsigned long>(seed_));
     std::fflush(stdout);
     ring_ = small_ring(dir_ / "flip.ring", kChunks, kLanes);
-    auto consumer = open_consumer(ring_, *journal_, clock_);
-    auto first = must(attach_small(ring_, clock_));
-    auto second = must(attach_small(ring_, clock_));
-    offer(*first, 1, 0, 40);
-    offer(*second, 2, 0, 5);
-    ASSERT_EQ(drain(*consumer, *journal_, 16), "");
-    offer(*first, 1, 40, 70);
-    offer(*second, 2, 5, 9);
+    // In a process that is killed, so that no lane of the image has a living owner: a salvage waits
+    // for those, for ever if need be.
+    const pid_t child = fork_child([&]() -> int {
+      auto consumer = open_consumer(ring_, *journal_, clock_);
+      auto first = must(attach_small(ring_, clock_));
+      auto second = must(attach_small(ring_, clock_));
+      offer(*first, 1, 0, 40);
+      offer(*second, 2, 0, 5);
+      if (!drain(*consumer, *journal_, 16).empty()) return 1;
+      offer(*first, 1, 40, 70);
+      offer(*second, 2, 5, 9);
+      return ::raise(SIGKILL);
+    });
+    const int status = wait_for_end(child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     image_ = FileBytes(ring_.path).copy();
   }
 
@@ -260,7 +268,7 @@ TEST_F(RingFlip, ProducerOnADamagedRingAnswersAndNeverMakesAWrongRecord) {
 }
 
 TEST_F(RingFlip, SalvageOfADamagedFileGivesNoWrongRecord) {
-  std::uint64_t recovered = 0;
+  const Shared<int> done;
   rounds([&](Random& random) -> std::string {
     clean_folder();
     std::vector<std::byte> bytes = image_;
@@ -275,16 +283,19 @@ TEST_F(RingFlip, SalvageOfADamagedFileGivesNoWrongRecord) {
       RingRecord got;
       for (int i = 0; i < 16 && salvage.next(got); ++i) {
         if (std::string wrong = seen.note(got.record); !wrong.empty()) return wrong;
-        ++recovered;
       }
       static_cast<void>(salvage.pending());
       salvage.commit();
     }
-    if (!salvage.done()) return "salvage never comes to an end";
     static_cast<void>(salvage.recovered());
     static_cast<void>(salvage.bad_chunks());
-    return check_error(salvage.remove());
+    const Status removed = salvage.remove();
+    if (removed.ok() != salvage.done()) return "removed before its end";
+    *done += salvage.done() ? 1 : 0;
+    return check_error(removed);
   });
+  // Where the harm hit the owner of a lane it may look like one that lives: that file stays.
+  EXPECT_GT(*done, kRounds / 2);
 }
 
 TEST_F(RingFlip, OneDamagedRecordCostsItselfAndIsCounted) {

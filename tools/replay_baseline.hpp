@@ -84,8 +84,9 @@ class ReplayBaseline {
     auto details = db_.prepare(
         "INSERT OR REPLACE INTO invocation_details (task_id, args_preview, kwargs_preview, "
         "traceback_snippet) VALUES (?,?,?,?)");
-    if (details.ok()) details_ = *std::move(details);
-    return details.status();
+    if (!details.ok()) return details.status();
+    details_ = *std::move(details);
+    return Status();
   }
 
   // Out of the ring into this process's memory, whatever the database does.

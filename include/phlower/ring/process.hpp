@@ -11,6 +11,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,7 +90,8 @@ inline ProcessIdentity current_process() {
 /// lock and writes nothing. In doubt (no /proc) yes: that costs a lane, the other way costs data.
 /// Requires: a pid of this pid namespace.
 inline bool process_alive(std::uint64_t pid, std::uint64_t start_time) {
-  if (pid == 0) return false;
+  // A damaged one that no process can have: as a pid_t it might stand for all of them.
+  if (pid == 0 || pid > std::numeric_limits<pid_t>::max()) return false;
   if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
   const auto stat = read_process_stat(pid);
   if (!stat) return true;
