@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs into an empty folder, and builds a program against nothing but what pkg-config says.
+# Installs into an empty folder, and builds a program against nothing but what pkg-config says. The
+# program holds the README's example, so that this stays true too.
 set -euo pipefail
 
 build="$1"
@@ -8,7 +9,10 @@ trap 'rm -rf "$work"' EXIT
 
 DESTDIR="$work/root" meson install -C "$build" --no-rebuild --quiet --tags devel
 pc="$(find "$work/root" -name phlower.pc)"
-cat >"$work/program.cpp" <<'CODE'
+readme="$(dirname "${BASH_SOURCE[0]}")/../README.md"
+sed -n '/^```cpp$/,/^```$/{/^```/d;p}' "$readme" >"$work/program.cpp"
+grep -q Engine::open "$work/program.cpp"
+cat >>"$work/program.cpp" <<'CODE'
 #include <phlower/config/options_yaml.hpp>
 #include <phlower/version.hpp>
 int main() { return phlower::parse_options("ring: {size: 32MiB}", PHLOWER_VERSION).ok() ? 0 : 1; }

@@ -57,34 +57,46 @@ struct ReplayText {
 
 inline void declare(CLI::App& app, ReplayOptions& options, ReplayText& text) {
   app.add_option("CAPTURE", options.capture,
-                 "recorded Celery events, one JSON object a line (channel, data)");
-  app.add_option("--data", text.data, "the database file (default: store.path)");
-  app.add_option("--layout", text.layout, "single (the only layout there is)");
-  app.add_option("--ring", text.ring, "the ring file (default: ring.path)");
-  app.add_option("--config", text.config, "options from a YAML file");
-  app.add_option("--check-config", options.check_config, "check a YAML file and end");
+                 "recorded Celery events, one JSON object a line (channel, data)")
+      ->type_name(" ");
+  app.add_option("--data", text.data, "the database file (default: store.path)")->type_name("FILE");
+  app.add_option("--layout", text.layout, "single (the only layout there is)")->type_name("NAME");
+  app.add_option("--ring", text.ring, "the ring file (default: ring.path)")->type_name("FILE");
+  app.add_option("--config", text.config, "options from a YAML file")->type_name("FILE");
+  app.add_option("--check-config", options.check_config, "check a YAML file and end")
+      ->type_name("FILE");
   app.add_flag("--keep-forever", text.keep_forever, "no retention: nothing is purged");
   app.add_option(
-      "--rate", text.rate,
-      "records a second (5000, 73k/min) or max; the capture over and over, new task ids, "
-      "times of now");
-  app.add_option("--duration", text.duration, "with --rate: how long, as 60s");
-  app.add_option("--records", options.records, "with --rate: how many records in all");
+         "--rate", text.rate,
+         "records a second (5000, 73k/min) or max; the capture over and over, new task ids, "
+         "times of now")
+      ->type_name("RATE");
+  app.add_option("--duration", text.duration, "with --rate: how long, as 60s")
+      ->type_name("DURATION");
+  app.add_option("--records", options.records, "with --rate: how many records in all")
+      ->type_name("N");
   app.add_option("--producers", options.producers, "producer processes, 1 to 64")
-      ->check(CLI::Range(1, 64));
-  app.add_option("--seed", options.seed, "of the new task ids");
-  app.add_option("--backlog", options.backlog, "make this many expired rows first (a new file)");
-  app.add_option("--make-backlog", options.make_backlog, "make expired rows and end");
-  app.add_option("--baseline", text.baseline,
-                 "run the old store: monolith (as before #24) or batch50k (as in #24)");
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  app.add_option("--seed", options.seed, "of the new task ids")->type_name("N");
+  app.add_option("--backlog", options.backlog, "make this many expired rows first (a new file)")
+      ->type_name("ROWS");
+  app.add_option("--make-backlog", options.make_backlog, "make expired rows and end")
+      ->type_name("ROWS");
+  app.add_option(
+         "--baseline", text.baseline,
+         "run a store of old, to compare: monolith (one DELETE) or batch50k (50,000 rows a time)")
+      ->type_name("WAY");
   app.add_flag("--engine-only", options.engine_only, "no producers; until SIGTERM or --duration");
   app.add_flag("--produce-only", options.produce_only, "no engine; it must run elsewhere");
   app.add_flag("--until-purged", options.until_purged, "go on until nothing is left to purge");
   app.add_flag("--until-drained", options.until_drained,
                "with --engine-only: end when the ring is empty");
   app.add_option("--acked", options.acked,
-                 "file that gets each acknowledged task id, after the acknowledgement");
-  app.add_option("--look-up", options.look_up, "at the end show this many tasks of the history");
+                 "file that gets each acknowledged task id, after the acknowledgement")
+      ->type_name("FILE");
+  app.add_option("--look-up", options.look_up, "at the end show this many tasks of the history")
+      ->type_name("N");
 }
 
 /// What the words mean together. Errors: kInvalidArgument or kInvalidConfig; exit 2.
