@@ -102,6 +102,16 @@ TEST(TwoScanRule, BoundsEachLaneByItself) {
             (std::vector<std::uint32_t>{6, 5}));
 }
 
+TEST(TwoScanRule, PutsTheChunkFirstThatWaitsLongest) {
+  const std::vector<ScanEntry> seen{{1, 0, 10, 500, 0}, {1, 1, 20, 900, 0}, {2, 2, 7, 600, 0}};
+  EXPECT_EQ(chunks_after_rule(seen, seen), (std::vector<std::uint32_t>{0, 2, 1}));
+}
+
+TEST(TwoScanRule, KeepsTheOrderOfALaneWhateverTimesSay) {
+  const std::vector<ScanEntry> seen{{1, 0, 10, 900, 0}, {1, 1, 20, 100, 0}, {2, 2, 7, 600, 0}};
+  EXPECT_EQ(chunks_after_rule(seen, seen), (std::vector<std::uint32_t>{2, 0, 1}));
+}
+
 TEST(TwoScanRule, TakesADamagedSequenceAsItIs) {
   const ScanEntry damaged{1, 2, UINT64_MAX, 0, 0};
   EXPECT_EQ(chunks_after_rule({damaged}, {damaged}), (std::vector<std::uint32_t>{2}));

@@ -49,6 +49,29 @@ TEST_F(Ring, KeepsTheOrderOfALaneAcrossChunks) {
   for (std::uint64_t i = 0; i < 150; ++i) EXPECT_EQ(store_.rows[i].sequence, i + 1);
 }
 
+TEST_F(Ring, KeepsNoProducerWaitingBehindABusyOne) {
+  make(32);
+  const auto busy = attach();
+  const auto rare = attach();
+  for (std::uint32_t number = 0; number < 400; ++number) {
+    clock_.advance(Nanoseconds(10));
+    ASSERT_TRUE(submit(*busy, number).ok());
+    if (number != 200) continue;
+    ASSERT_TRUE(submit(*rare, 0, 1).ok());
+  }
+  std::uint32_t before = 0;
+  for (bool found = false; !found; ++before) {
+    consumer_->scan();
+    const auto batch = read_batch(*consumer_, 1);
+    ASSERT_FALSE(batch.empty());
+    found = batch[0].lane == rare->lane();
+    static_cast<void>(consumer_->pending());
+    consumer_->commit();
+  }
+  EXPECT_GT(before, 100u);  // what came first goes first
+  EXPECT_LT(before, 300u);  // a chunk that was begun is read to its end
+}
+
 TEST_F(Ring, FreesChunksOnlyAfterTheCommit) {
   make(4);
   const auto producer = attach();

@@ -23,7 +23,7 @@ struct StoreOptions {
   Durability durability = Durability::kProcess;
   std::uint64_t cache_bytes = 32ull << 20;  // SQLite page cache, 1MiB..4GiB; memory against reads
   std::uint64_t wal_soft_bytes = 16ull << 20;  // checkpoint from here; larger: longer fsyncs
-  std::uint64_t wal_hard_bytes = 64ull << 20;  // purge and reclaim pause here
+  std::uint64_t wal_hard_bytes = 64ull << 20;  // nothing is added before a checkpoint here
   bool reclaim = true;                         // give free pages back where auto_vacuum allows it
 };
 

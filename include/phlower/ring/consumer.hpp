@@ -66,8 +66,9 @@ class RingConsumer {
   /// stored and full, repairs control words that cannot be. Cheap: two loads for each chunk in use.
   void scan();
 
-  /// The next record of the list: in order within a lane, lane after lane. False: the list is at
-  /// its end, scan again. Bytes that fail their checks are counted and skipped.
+  /// The next record of the list: in order within a lane, chunk after chunk, the one whose first
+  /// record waits longest first. False: the list is at its end, scan again. Bytes that fail their
+  /// checks are counted and skipped.
   bool next(RingRecord& out);
 
   /// What the records since the last commit move, to be stored in their transaction. Valid until
@@ -89,8 +90,8 @@ class RingConsumer {
   /// Whether `scan` would find something to do.
   bool has_unread() const;
 
-  /// `submitted_ns` of the oldest unread record that the last scan saw; 0: none. Not checked: a
-  /// damaged record may give any value.
+  /// `submitted_ns` of the oldest unread record that the last scan saw, never of the future; 0: none,
+  /// or damaged.
   std::uint64_t oldest_pending_ns() const { return oldest_ns_; }
 
   /// Chunks in use, as a share of all, as of the last scan.

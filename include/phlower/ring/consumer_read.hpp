@@ -22,6 +22,7 @@ inline bool RingConsumer::in_scope(std::uint32_t chunk, std::uint64_t word) cons
 inline void RingConsumer::collect(std::vector<ScanEntry>& into) {
   into.clear();
   in_use_ = 0;
+  const auto now = static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count());
   for (std::uint32_t chunk = 0; chunk < view_.chunks(); ++chunk) {
     // Acquire pairs with T1, T2 and T3: the records below `used` are whole, and the chunks that
     // the lane sealed earlier will be seen sealed.
@@ -44,6 +45,8 @@ inline void RingConsumer::collect(std::vector<ScanEntry>& into) {
     if (at + peeked <= std::uint64_t{ctl.used} * 8) {
       entry.sequence = peek_header(view_.chunk(chunk), at).sequence;
       std::memcpy(&entry.submitted_ns, view_.chunk(chunk) + at + peeked - 8, 8);
+      // Damaged: it must not wait behind everything that is still to come.
+      if (entry.submitted_ns > now) entry.submitted_ns = 0;
     }
     into.push_back(entry);
   }

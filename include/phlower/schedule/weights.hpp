@@ -61,7 +61,9 @@ constexpr PerWork<double> weights_for(const Backlog& backlog) noexcept {
   PerWork<double> weights;
   const bool quiet = backlog.ring_fill <= kCrowdedFill && !backlog.disk_full;
   const bool wal_has_room = backlog.wal_fill < 1;
-  if (backlog.flush_due) {
+  // A WAL at its bound is emptied before it grows: records can wait in the ring, or be refused.
+  // Where a reader keeps it from being emptied no checkpoint is due, and flushing goes on.
+  if (backlog.flush_due && (wal_has_room || !backlog.checkpoint_due)) {
     weights[Work::kFlush] = flush_weight(backlog.ring_fill, backlog.pending_age);
   }
   if (backlog.checkpoint_due) weights[Work::kCheckpoint] = checkpoint_weight(backlog.wal_fill);
