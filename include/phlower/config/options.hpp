@@ -52,7 +52,7 @@ struct ScheduleOptions {
   Milliseconds slice{5};  // aim for one transaction, 1ms..100ms; longer: more rows/s, more wait
   std::uint32_t duty_percent = 80;  // share of time the write lock may be held, 10..100
   Milliseconds round{20};           // one round of the fair queue, 5ms..1s
-  Milliseconds flush_age{100};  // a pending record waits at most this long for company; 1ms..10s
+  Milliseconds flush_age{50};  // a pending record waits at most this long for company; 1ms..10s
 };
 
 struct CeleryOptions {
