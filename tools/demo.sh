@@ -42,7 +42,7 @@ runs = {name: json.load(open(f"{work}/{name}.json")) for name in names}
 rows = [
     ("records/s committed", lambda r: f"{r['committed'] / r['elapsed_s']:,.0f}"),
     ("refused", lambda r: f"{r['refused']:,}"),
-    ("rows purged", lambda r: f"{r['purged']:,}"),
+    ("rows, details purged", lambda r: f"{r['purged'] + r['purged_details']:,}"),
     ("age at commit, worst", lambda r: f"{r['flush_age_ms']['max']:,.0f} ms"),
     ("write lock held, worst", lambda r: f"{r['hold_ms']['max']:,.0f} ms"),
     ("memory, largest", lambda r: f"{r['rss_bytes_max'] / 2**20:,.0f} MiB"),

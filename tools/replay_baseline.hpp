@@ -47,6 +47,7 @@ class ReplayBaseline {
     purge.join();
     result.hold.merge(purge_hold_);
     result.purged = purged_;
+    result.purged_details = purged_details_;
     result.in_ring = ring_->stats().unread + waiting_.size();
     result.elapsed_s = std::chrono::duration<double>(clock_.mono() - begin).count();
     return status.ok() ? purge_status_ : status;
@@ -177,6 +178,7 @@ class ReplayBaseline {
     // seq_cst; only shown.
     hold_max_ns_.store(std::max(hold_max_ns_.load(), static_cast<std::uint64_t>(held.count())));
     purged_ += step->invocations;
+    purged_details_ += step->details;
     return step->more;
   }
 
@@ -192,6 +194,7 @@ class ReplayBaseline {
   std::atomic<std::uint64_t> hold_max_ns_{0};
   Histogram purge_hold_;  // of the purge thread, read after it has ended
   std::uint64_t purged_ = 0;
+  std::uint64_t purged_details_ = 0;
   Status purge_status_;
 };
 

@@ -74,6 +74,7 @@ class ReplayEngine {
     result.committed = stats.committed;
     result.in_ring = engine_->ring_stats().unread;
     result.purged = stats.purged_invocations;
+    result.purged_details = stats.purged_details;
     result.purge_left = engine_->purge_backlog_rows();
     result.wal_bytes_max = stats.wal_bytes_max;
     result.ring_fill_max = stats.ring_fill_max;

@@ -22,7 +22,8 @@ struct ReplayResult {
   std::uint64_t shed = 0;
   std::uint64_t committed = 0;
   std::uint64_t in_ring = 0;
-  std::uint64_t purged = 0;
+  std::uint64_t purged = 0;  // rows
+  std::uint64_t purged_details = 0;
   std::uint64_t purge_left = 0;
   std::uint64_t wal_bytes_max = 0;
   std::uint64_t rss_bytes_max = 0;
@@ -71,6 +72,7 @@ inline nlohmann::ordered_json to_json(const ReplayResult& result, bool whole) {
       {"wal_bytes_max", result.wal_bytes_max},
       {"rss_bytes_max", result.rss_bytes_max},
       {"purged", result.purged},
+      {"purged_details", result.purged_details},
       {"purge_left", result.purge_left},
       {"first_commit_ms", result.first_commit_ms},
       {"health", result.health},
@@ -96,8 +98,9 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
   line("committed", fmt::format("{}  ({:.0f} records/s)", format_count(result.committed), rate));
   line("still in the ring", format_count(result.in_ring));
   if (whole) line("both sums hold", result.sums_hold() ? "yes" : "NO");
-  line("purged rows",
-       fmt::format("{}  ({} left)", format_count(result.purged), format_count(result.purge_left)));
+  line("purged rows, details",
+       fmt::format("{}, {}  (about {} left)", format_count(result.purged),
+                   format_count(result.purged_details), format_count(result.purge_left)));
   line("", "   median       p99     worst");
   line("age at commit, ms", ms(result.flush_age));
   line("write lock held, ms", ms(result.hold));
