@@ -22,77 +22,54 @@ TEST(Curve, IsStraightBetweenCornersAndFlatOutside) {
 }
 
 TEST(Weights, FollowTheBacklogsPieceByPiece) {
+  struct Wanted {
+    double flush = 0, checkpoint = 0, purge = 0, reclaim = 0, recount = 0;
+  };
   const struct {
     const char* name;
     Backlog backlog;
-    double flush, checkpoint, purge, reclaim, recount;
+    Wanted wanted;
   } table[] = {
-      {"nothing to do", {}, 0, 0, 0, 0, 0},
-      {"quiet flush", {.flush_due = true}, 100, 0, 0, 0, 0},
-      {"flush at half", {.flush_due = true, .ring_fill = 0.5}, 600, 0, 0, 0, 0},
-      {"old record", {.flush_due = true, .pending_age = Seconds(2)}, 1000, 0, 0, 0, 0},
-      {"small purge", {.purge_seconds = 1e-9}, 0, 0, 50, 0, 0},
-      {"a minute of purge", {.purge_seconds = 60}, 0, 0, 100, 0, 0},
-      {"an hour of purge", {.purge_seconds = 3600}, 0, 0, 400, 0, 0},
-      {"crowded ring", {.ring_fill = 0.6, .purge_seconds = 3600}, 0, 0, 20, 0, 0},
-      {"old record and purge", {.pending_age = Seconds(2), .purge_seconds = 3600}, 0, 0, 20, 0, 0},
-      {"nearly full ring", {.ring_fill = 0.8, .purge_seconds = 3600}, 0, 0, 0, 0, 0},
+      {"nothing to do", {}, {}},
+      {"quiet flush", {.flush_due = true}, {.flush = 100}},
+      {"flush at half", {.flush_due = true, .ring_fill = 0.5}, {.flush = 600}},
+      {"old record", {.flush_due = true, .pending_age = Seconds(2)}, {.flush = 1000}},
+      {"small purge", {.purge_seconds = 1e-9}, {.purge = 50}},
+      {"a minute of purge", {.purge_seconds = 60}, {.purge = 100}},
+      {"an hour of purge", {.purge_seconds = 3600}, {.purge = 400}},
+      {"crowded ring", {.ring_fill = 0.6, .purge_seconds = 3600}, {.purge = 20}},
+      {"old record and purge", {.pending_age = Seconds(2), .purge_seconds = 3600}, {.purge = 20}},
+      {"nearly full ring", {.ring_fill = 0.8, .purge_seconds = 3600}, {}},
       {"starved purge",
        {.ring_fill = 0.8, .purge_seconds = 3600, .purge_starved_for = Seconds(5)},
-       0,
-       0,
-       20,
-       0,
-       0},
+       {.purge = 20}},
       {"full WAL",
        {.wal_fill = 1, .checkpoint_due = true, .purge_seconds = 60, .reclaim_due = true},
-       0,
-       1000,
-       0,
-       0,
-       0},
+       {.checkpoint = 1000}},
       {"a WAL at its bound is emptied before it grows",
        {.flush_due = true, .wal_fill = 1, .checkpoint_due = true},
-       0,
-       1000,
-       0,
-       0,
-       0},
+       {.checkpoint = 1000}},
       {"a WAL at its bound that a reader keeps",
        {.flush_due = true, .wal_fill = 2, .purge_seconds = 60},
-       100,
-       0,
-       0,
-       0,
-       0},
-      {"WAL at its soft bound", {.wal_fill = 0.25, .checkpoint_due = true}, 0, 100, 0, 0, 0},
+       {.flush = 100}},
+      {"WAL at its soft bound", {.wal_fill = 0.25, .checkpoint_due = true}, {.checkpoint = 100}},
       {"full disk",
        {.flush_due = true,
         .purge_seconds = 60,
         .reclaim_due = true,
         .recount_due = true,
         .disk_full = true},
-       100,
-       0,
-       0,
-       0,
-       0},
-      {"housekeeping", {.reclaim_due = true, .recount_due = true}, 0, 0, 0, 40, 40},
-      {"housekeeping in a crowd",
-       {.ring_fill = 0.6, .reclaim_due = true, .recount_due = true},
-       0,
-       0,
-       0,
-       0,
-       0},
+       {.flush = 100}},
+      {"housekeeping", {.reclaim_due = true, .recount_due = true}, {.reclaim = 40, .recount = 40}},
+      {"housekeeping in a crowd", {.ring_fill = 0.6, .reclaim_due = true, .recount_due = true}, {}},
   };
   for (const auto& row : table) {
     const auto weights = weights_for(row.backlog);
-    EXPECT_DOUBLE_EQ(weights[Work::kFlush], row.flush) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kCheckpoint], row.checkpoint) << row.name;
-    EXPECT_NEAR(weights[Work::kPurge], row.purge, 1e-6) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kReclaim], row.reclaim) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kRecount], row.recount) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kFlush], row.wanted.flush) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kCheckpoint], row.wanted.checkpoint) << row.name;
+    EXPECT_NEAR(weights[Work::kPurge], row.wanted.purge, 1e-6) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kReclaim], row.wanted.reclaim) << row.name;
+    EXPECT_DOUBLE_EQ(weights[Work::kRecount], row.wanted.recount) << row.name;
   }
 }
 

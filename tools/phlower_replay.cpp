@@ -121,7 +121,9 @@ int finish(const ReplayOptions& options, const Status& status, ReplayResult& res
   if (!status.ok()) result.failure = status.message();
   // Apart from the engine the producers' counts cannot be compared with anything.
   const bool whole = !options.engine_only && !options.produce_only;
-  if (!options.common.quiet) std::fputs(to_table(result, whole).c_str(), stdout);
+  // A run that failed before its first record has nothing to show but the reason.
+  const bool began = result.failure.empty() || result.offered + result.committed > 0;
+  if (!options.common.quiet && began) std::fputs(to_table(result, whole).c_str(), stdout);
   if (options.common.json) std::printf("%s\n", to_json(result, whole).dump().c_str());
   if (!result.failure.empty()) {
     std::fprintf(stderr, "phlower-replay: %s\n", result.failure.c_str());

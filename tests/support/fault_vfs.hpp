@@ -20,7 +20,7 @@ enum class Fault : std::uint8_t {
 };
 
 /// The default VFS while it lives; one at a time. Writes, syncs, truncations and deletions count;
-/// locks and reads do not. Close every connection before it goes. Not thread safe.
+/// reads for themselves; locks do not. Close every connection before it goes. Not thread safe.
 class FaultVfs {
  public:
   FaultVfs() : base_(sqlite3_vfs_find(nullptr)) {
@@ -31,6 +31,7 @@ class FaultVfs {
     vfs_.szOsFile = static_cast<int>(sizeof(File)) + base_->szOsFile;
     vfs_.xOpen = &open;
     vfs_.xDelete = &remove;
+    vfs_.xSleep = &sleep;
     sqlite3_vfs_register(&vfs_, 1);
   }
   FaultVfs(const FaultVfs&) = delete;
@@ -47,13 +48,22 @@ class FaultVfs {
     fault_ = fault;
     for_ever_ = for_ever;
   }
+  /// The k-th read from now fails once with EIO.
+  void fail_read_at(std::uint64_t k) {
+    reads_ = 0;
+    read_at_ = k;
+  }
   void heal() {
     operations_ = 0;
     at_ = 0;
+    read_at_ = 0;
   }
   /// Operations since the last `fail_at` or `heal`.
   std::uint64_t operations() const { return operations_; }
   bool failed() const { return at_ != 0 && operations_ >= at_; }
+  /// How often SQLite has waited, for a lock or otherwise.
+  std::uint64_t sleeps() const { return sleeps_; }
+  bool read_failed() const { return read_at_ != 0 && reads_ >= read_at_; }
 
  private:
   struct File {
@@ -85,6 +95,11 @@ class FaultVfs {
     const int result = owner->strike(SQLITE_IOERR_DELETE);
     return result != SQLITE_OK ? result : owner->base_->xDelete(owner->base_, name, sync);
   }
+  static int sleep(sqlite3_vfs* vfs, int microseconds) {
+    auto* owner = static_cast<FaultVfs*>(vfs->pAppData);
+    ++owner->sleeps_;
+    return owner->base_->xSleep(owner->base_, microseconds);
+  }
   static int write(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 at) {
     FaultVfs& owner = *own(file)->owner;
     const int result = owner.strike(SQLITE_IOERR_WRITE);
@@ -92,6 +107,11 @@ class FaultVfs {
     if (result == SQLITE_OK) return io->xWrite(real(file), data, bytes, at);
     if (owner.fault_ == Fault::kShortWrite) (void)io->xWrite(real(file), data, bytes / 2, at);
     return result;
+  }
+  static int read(sqlite3_file* file, void* to, int bytes, sqlite3_int64 at) {
+    FaultVfs& owner = *own(file)->owner;
+    if (++owner.reads_ == owner.read_at_) return SQLITE_IOERR_READ;
+    return real(file)->pMethods->xRead(real(file), to, bytes, at);
   }
   static int sync(sqlite3_file* file, int flags) {
     const int result = own(file)->owner->strike(SQLITE_IOERR_FSYNC);
@@ -107,9 +127,7 @@ class FaultVfs {
     static const sqlite3_io_methods table = {
         2,
         [](sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); },
-        [](sqlite3_file* f, void* to, int bytes, sqlite3_int64 at) {
-          return real(f)->pMethods->xRead(real(f), to, bytes, at);
-        },
+        &read,
         &write,
         &truncate,
         &sync,
@@ -144,6 +162,9 @@ class FaultVfs {
   sqlite3_vfs vfs_{};
   std::uint64_t operations_ = 0;
   std::uint64_t at_ = 0;
+  std::uint64_t reads_ = 0;
+  std::uint64_t read_at_ = 0;
+  std::uint64_t sleeps_ = 0;
   Fault fault_ = Fault::kIo;
   bool for_ever_ = false;
 };

@@ -90,8 +90,8 @@ class RingConsumer {
   /// Whether `scan` would find something to do.
   bool has_unread() const;
 
-  /// `submitted_ns` of the oldest unread record that the last scan saw, never of the future; 0: none,
-  /// or damaged.
+  /// `submitted_ns` of the oldest unread record that the last scan saw, never of the future; 0:
+  /// none, or damaged.
   std::uint64_t oldest_pending_ns() const { return oldest_ns_; }
 
   /// Chunks in use, as a share of all, as of the last scan.

@@ -86,13 +86,15 @@ struct RowWalk {
     after = std::numeric_limits<std::int64_t>::min();
     next_found = kNever;
   }
-  void end_pass() {
-    next_due = next_found;
+  /// The next pass is at most a day away: another process may write rows that nobody noted.
+  void end_pass(UnixSeconds now) {
+    next_due = std::min(next_found, now + 86'400);
     begin_pass();
   }
+  /// A row was written. A pass that runs may be past it already; the next one will see it.
   void note(UnixSeconds due) {
     next_due = std::min(next_due, due);
-    next_found = std::min(next_found, due);
+    if (after != std::numeric_limits<std::int64_t>::min()) next_found = std::min(next_found, due);
   }
 };
 

@@ -58,11 +58,13 @@ class FamilySet {
   void restore() {
     for (auto& family : families_) family->state = family->saved;
   }
-  /// Inside the transaction: the marks that moved go to phlower_state.
+  /// Inside the transaction: the marks that moved go to phlower_state, those of dropped tables go.
   Status save_marks() {
     for (auto& family : families_) {
-      if (family->state.dropped || family->state.mark == family->stored_mark) continue;
-      Status saved = save_mark(db_, family->tables.invocations, family->state.mark);
+      if (!family->state.dropped && family->state.mark == family->stored_mark) continue;
+      Status saved = family->state.dropped
+                         ? forget_mark(db_, family->tables.invocations)
+                         : save_mark(db_, family->tables.invocations, family->state.mark);
       if (!saved.ok()) return saved;
     }
     return Status();
@@ -124,11 +126,12 @@ class FamilySet {
   Status census(const Cutoffs& cutoffs, std::uint32_t max_rows, PurgeReport& totals) {
     std::uint32_t room = max_rows;
     for (auto& family : families_) {
+      if (family->state.dropped) continue;
       if (!family->census) family->census.emplace(db_, family->tables);
       if (Status status = family->census->run(cutoffs, room, totals); !status.ok()) return status;
     }
     totals.more = std::any_of(families_.begin(), families_.end(), [](const auto& family) {
-      return !family->census || !family->census->is_done();
+      return !family->state.dropped && !(family->census && family->census->is_done());
     });
     return Status();
   }

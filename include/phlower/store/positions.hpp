@@ -136,4 +136,13 @@ inline Status save_mark(sqlite::Connection& db, const std::string& table, const 
   return statement->run();
 }
 
+/// For a table that is dropped: another of its name begins anew.
+inline Status forget_mark(sqlite::Connection& db, const std::string& table) {
+  auto statement = db.prepare("DELETE FROM phlower_state WHERE key = ?1");
+  if (!statement.ok()) return statement.status();
+  const std::string key = "details_mark:" + table;
+  statement->bind(1, std::string_view(key));
+  return statement->run();
+}
+
 }  // namespace phlower

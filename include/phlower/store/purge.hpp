@@ -58,7 +58,7 @@ class FamilyPurge {
     return find_quiet(time, state);
   }
 
-  /// Sets `state.quiet_until` without removing anything. Two or three index look-ups.
+  /// Sets `state.quiet_until` without removing anything. A few look-ups of one row.
   Status find_quiet(const PurgeTime& time, FamilyState& state) {
     state.quiet_until = kNever;
     if (tables_.finished_index && !tables_.invocations.empty()) {
@@ -74,11 +74,10 @@ class FamilyPurge {
     if (!tables_.invocations.empty()) {
       state.quiet_until = std::min(state.quiet_until, state.walk.next_due);
     }
-    if (tables_.is_day()) {
-      const double end = end_of_day(tables_.suffix) + time.details_lifetime();
-      // Looked at again in an hour: the table may still hold rows that wait for their own time.
-      state.quiet_until = std::min(state.quiet_until, std::max(end, time.now + 3600));
-    }
+    if (!tables_.is_day()) return Status();
+    const auto day = day_due(time);
+    if (!day.ok()) return day.status();
+    state.quiet_until = std::min(state.quiet_until, *day);
     return Status();
   }
 
@@ -192,7 +191,7 @@ class FamilyPurge {
     if (Status status = delete_rows(rows_due_, state, report); !status.ok()) return status;
     if (Status status = delete_details(details_due_, state, report); !status.ok()) return status;
     report.examined += rows_.size();
-    if (rows_.size() < room) state.walk.end_pass();
+    if (rows_.size() < room) state.walk.end_pass(time.now);
     return Status();
   }
 
@@ -322,6 +321,19 @@ class FamilyPurge {
     const auto found = db_.query_integer("SELECT 1 FROM \"" + table + "\" LIMIT 1");
     if (!found.ok()) return found.status();
     return *found == 1;
+  }
+
+  // When the tables of a day are next due for what no row's own time tells: details without rows,
+  // then the drop. While there are rows, the purge of the last of them looks at both.
+  Result<UnixSeconds> day_due(const PurgeTime& time) {
+    const UnixSeconds end = end_of_day(tables_.suffix);
+    if (end > time.cutoffs.details) return end + time.details_lifetime();
+    const auto rows_left = any_row(tables_.invocations);
+    if (!rows_left.ok()) return rows_left.status();
+    if (*rows_left) return kNever;
+    const auto orphans_left = any_row(tables_.details);
+    if (!orphans_left.ok()) return orphans_left.status();
+    return *orphans_left ? -kNever : end + time.invocation_lifetime();
   }
 
   // The empty tables of a day that is over: a few pages, unlike a DROP of a full table.

@@ -17,19 +17,6 @@
 
 namespace phlower {
 
-/// A table of invocations with its table of details; one of the two may be missing.
-struct TableFamily {
-  std::string suffix;           // "", "_YYYYMMDD" (UTC day) or "_legacy"
-  std::string invocations;      // name, or empty
-  std::string details;          // name, or empty
-  bool details_in_row = false;  // invocations has the columns of details (too)
-  bool finished_index = false;  // there is an index that begins with finished_at
-  bool name_index = false;      // there is an index on (task_name, finished_at)
-
-  bool is_main() const { return suffix.empty(); }
-  bool is_day() const { return suffix.size() == 9; }
-};
-
 /// The first second after the day of "_YYYYMMDD"; 0 for what is no date.
 inline UnixSeconds end_of_day(std::string_view suffix) {
   using namespace std::chrono;
@@ -44,6 +31,19 @@ inline UnixSeconds end_of_day(std::string_view suffix) {
   if (!day.ok()) return 0;
   return duration<double>((sys_days(day) + days(1)).time_since_epoch()).count();
 }
+
+/// A table of invocations with its table of details; one of the two may be missing.
+struct TableFamily {
+  std::string suffix;           // "", "_YYYYMMDD" (UTC day) or "_legacy"
+  std::string invocations;      // name, or empty
+  std::string details;          // name, or empty
+  bool details_in_row = false;  // invocations has the columns of details (too)
+  bool finished_index = false;  // there is an index that begins with finished_at
+  bool name_index = false;      // there is an index on (task_name, finished_at)
+
+  bool is_main() const { return suffix.empty(); }
+  bool is_day() const { return end_of_day(suffix) > 0; }
+};
 
 namespace tables_detail {
 
