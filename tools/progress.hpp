@@ -2,21 +2,20 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <string_view>
 
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/units.hpp"
+#include "status_line.hpp"
 
 namespace phlower::tools {
 
 struct ProgressFigures {
-  std::string_view what;  // "rows deleted"
+  std::string_view what;  // "deleted"
   std::uint64_t done = 0;
   std::uint64_t left = 0;  // an estimate
   Nanoseconds elapsed{0};
@@ -24,11 +23,11 @@ struct ProgressFigures {
   std::string_view trouble = {};  // why it stands still; empty when it does not
 };
 
-/// The line itself: bar, share, rate, time left, hold.
+/// The line itself: bar, share, rate, time left, hold. Short enough for 80 columns.
 inline std::string progress_line(const ProgressFigures& now, double per_second) {
   const std::uint64_t all = now.done + now.left;
   const double part = all == 0 ? 1.0 : static_cast<double>(now.done) / static_cast<double>(all);
-  constexpr std::size_t kWidth = 24;
+  constexpr std::size_t kWidth = 20;
   const auto full = static_cast<std::size_t>(part * kWidth);
   std::string line = fmt::format("[{:#<{}}{:.<{}}] {:3.0f} %  {} {}", "", full, "", kWidth - full,
                                  100 * part, format_count(now.done), now.what);
@@ -38,47 +37,36 @@ inline std::string progress_line(const ProgressFigures& now, double per_second) 
     const auto seconds = static_cast<std::int64_t>(static_cast<double>(now.left) / per_second);
     line += "  " + format_duration(Seconds(seconds)) + " left";
   }
-  return line + "  lock held " + format_duration(now.hold);
+  return line + "  lock " + format_duration(now.hold);
 }
 
 /// Draws the line at most four times a second. Not thread safe.
 class Progress {
  public:
-  explicit Progress(bool quiet) : on_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-  ~Progress() { clear(); }
+  explicit Progress(bool quiet) : line_(quiet) {}
 
-  bool due(MonoTime now) {
-    if (!on_ || now < next_) return false;
-    next_ = now + Milliseconds(250);
-    return true;
-  }
+  bool due(MonoTime now) { return line_.due(now); }
 
   void show(const ProgressFigures& now) {
     const double seconds = std::chrono::duration<double>(now.elapsed - last_elapsed_).count();
-    if (now.done < last_done_) last_done_ = 0;  // another kind of work has begun
+    if (now.done < last_done_) {  // another kind of work has begun
+      last_done_ = 0;
+      rate_ = -1;
+    }
     if (seconds > 0) {
       const double rate = static_cast<double>(now.done - last_done_) / seconds;
       rate_ = rate_ < 0 ? rate : 0.8 * rate_ + 0.2 * rate;
     }
     last_elapsed_ = now.elapsed;
     last_done_ = now.done;
-    std::fprintf(stderr, "\r\033[K%s", progress_line(now, std::max(rate_, 0.0)).c_str());
-    std::fflush(stderr);
-    shown_ = true;
+    line_.show(progress_line(now, std::max(rate_, 0.0)));
   }
 
   /// Takes the line away, so that a message can stand in its place.
-  void clear() {
-    if (shown_) std::fputs("\r\033[K", stderr);
-    shown_ = false;
-  }
+  void clear() { line_.clear(); }
 
  private:
-  bool on_;
-  bool shown_ = false;
-  MonoTime next_{};
+  StatusLine line_;
   Nanoseconds last_elapsed_{0};
   std::uint64_t last_done_ = 0;
   double rate_ = -1;

@@ -14,8 +14,9 @@
 
 namespace phlower::tools {
 
-/// Locks of SQLite in its -shm file: one byte for the writer, five for marks of readers. The first
-/// mark is held by readers that need nothing of the log, so it keeps nobody waiting.
+/// Locks of SQLite in its -shm file: one byte for the writer, five for marks of readers. Each of
+/// the five can keep the log from starting anew: a reader that needs nothing of the log has the
+/// first, and while it reads the database file, nothing is moved into it.
 enum class ShmLock : std::uint8_t { kWriter, kReaders };
 
 /// Processes other than this one with such a lock, as "python3 (pid 4711)". From /proc/locks;
@@ -23,7 +24,7 @@ enum class ShmLock : std::uint8_t { kWriter, kReaders };
 inline std::string lock_holders(const std::string& database, ShmLock kind) {
   struct stat info {};
   if (::stat((database + "-shm").c_str(), &info) != 0) return "";
-  const long first = kind == ShmLock::kWriter ? 120 : 124;
+  const long first = kind == ShmLock::kWriter ? 120 : 123;
   const long last = kind == ShmLock::kWriter ? 120 : 127;
   const std::string file =
       fmt::format("{:02x}:{:02x}:{}", major(info.st_dev), minor(info.st_dev), info.st_ino);

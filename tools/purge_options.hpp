@@ -14,11 +14,20 @@
 
 namespace phlower::tools {
 
+/// Larger than an engine's: nobody waits for this tool's checkpoints, and a page that is changed
+/// several times between two of them is moved once.
+inline StoreOptions purge_store_options() {
+  StoreOptions store;
+  store.wal_soft_bytes = 48u << 20;
+  store.cache_bytes = 128u << 20;
+  return store;
+}
+
 struct PurgeOptions {
   CommonOptions common;
   std::string target;
   RetentionOptions retention;
-  StoreOptions store;
+  StoreOptions store = purge_store_options();
   Nanoseconds slice = Milliseconds(5);
   std::uint32_t duty_percent = 80;
   std::optional<Nanoseconds> max_time;

@@ -79,7 +79,7 @@ inline std::string to_text(const PurgeOutcome& outcome) {
         fmt::format("given back to the file system: {}\n", format_bytes(outcome.bytes_reclaimed));
   }
   if (!outcome.done && outcome.rows_left > 0) {
-    text += fmt::format("about {} rows are left; run it again to go on\n",
+    text += fmt::format("about {} rows and details are left; run it again to go on\n",
                         format_count(outcome.rows_left));
   }
   return text;

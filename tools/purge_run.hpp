@@ -130,7 +130,7 @@ class PurgeRun {
         pages = next_batch(pages, held, options_.slice, 4, 4096);
         if (Status status = after_slice(held); !status.ok()) return status;
         if (freed == 0) break;
-      } else if (Status status = wait_for_lock(report.status()); !status.ok()) {
+      } else if (Status status = wait_for_lock(); !status.ok()) {
         return status;
       }
       if (progress_.due(clock_.mono())) {
@@ -148,7 +148,7 @@ class PurgeRun {
     Result<bool> done = begun.ok() ? body() : Result<bool>(begun);
     if (done.ok()) return after_slice(clock_.mono() - asked);
     store_.rollback();
-    return done.status().code() == Code::kBusy ? wait_for_lock(done.status()) : done.status();
+    return done.status().code() == Code::kBusy ? wait_for_lock() : done.status();
   }
 
   Status after_slice(Nanoseconds held) {
@@ -162,19 +162,22 @@ class PurgeRun {
   }
 
   // Somebody else writes: asked again soon, then less often. Not for ever.
-  Status wait_for_lock(const Status& busy) {
+  Status wait_for_lock() {
     const MonoTime now = clock_.mono();
     lock_.failed(now);
     if (lock_.failing_for(now) >= kLockedForEver && !options_.max_time) {
-      const std::string who = lock_holders(store_.path(), ShmLock::kWriter);
-      return Status(Code::kBusy, fmt::format("{}: locked by {} for {}; gave up", store_.path(),
-                                             who.empty() ? "another process" : who,
-                                             format_duration(lock_.failing_for(now))));
+      return Status(Code::kBusy,
+                    fmt::format("{}: locked by {} for {}; gave up", store_.path(), lock_holder(),
+                                format_duration(lock_.failing_for(now))));
     }
     if (lock_.failing_for(now) > Seconds(1)) trouble_ = "waiting for the write lock";
-    (void)busy;
     pause(lock_.until() - now);
     return Status();
+  }
+
+  std::string lock_holder() const {
+    const std::string who = lock_holders(store_.path(), ShmLock::kWriter);
+    return who.empty() ? "another process" : who;
   }
 
   Status tend_log() {
@@ -199,9 +202,13 @@ class PurgeRun {
 
   void say_who_pins() {
     const std::string who = lock_holders(store_.path(), ShmLock::kReaders);
-    trouble_ = fmt::format("paused: {} reads an old state, the WAL is at its bound ({})",
-                           who.empty() ? "another process" : who, format_bytes(store_.wal_bytes()));
-    if (options_.common.quiet) return;
+    trouble_ = fmt::format("paused: {} reads an old state, the WAL is {} of at most {}",
+                           who.empty() ? "another process" : who, format_bytes(store_.wal_bytes()),
+                           format_bytes(options_.store.wal_hard_bytes));
+    // Readers that come and go would have it said at every slice.
+    const MonoTime now = clock_.mono();
+    if (options_.common.quiet || now < say_again_) return;
+    say_again_ = now + Seconds(30);
     progress_.clear();
     std::fprintf(stderr, "phlower-purge: %s; goes on when it has ended\n", trouble_.c_str());
   }
@@ -209,7 +216,8 @@ class PurgeRun {
   void show_rows() {
     // What is left costs look-ups: only asked for when it will be seen.
     if (!progress_.due(clock_.mono())) return;
-    show({"rows deleted", outcome_.invocations, store_.purge_backlog_rows(now_)});
+    const std::uint64_t deleted = outcome_.invocations + outcome_.details;
+    show({"deleted", deleted, store_.purge_backlog_rows(now_)});
   }
   void show(ProgressFigures figures) {
     figures.elapsed = clock_.mono() - begin_;
@@ -231,7 +239,11 @@ class PurgeRun {
       outcome_.failure = "stopped by a signal";
     } else if (options_.max_time && clock_.mono() - begin_ >= *options_.max_time) {
       outcome_.failure = "stopped after --max-time " + exact_duration(*options_.max_time);
-      if (!trouble_.empty()) outcome_.failure += " (" + trouble_ + ")";
+      if (lock_.failing()) {
+        outcome_.failure += ": " + store_.path() + " is locked by " + lock_holder();
+      } else if (!trouble_.empty()) {
+        outcome_.failure += ": " + trouble_;
+      }
     } else {
       return false;
     }
@@ -251,6 +263,7 @@ class PurgeRun {
   std::uint32_t step_rows_ = 16;
   Nanoseconds commit_per_row_ = Microseconds(20);
   Nanoseconds last_hold_{0};
+  MonoTime say_again_{};
   std::string trouble_;
 };
 

@@ -143,13 +143,15 @@ class FamilySet {
   /// True: more to do.
   Result<bool> recount_some(std::uint32_t rows) {
     for (auto& family : families_) {
+      if (family->state.dropped) continue;
       if (Status status = family->recount.run(rows, family->state); !status.ok()) return status;
     }
     return !counted();
   }
   bool counted() const {
-    return std::all_of(families_.begin(), families_.end(),
-                       [](const auto& family) { return FamilyRecount::is_done(family->state); });
+    return std::all_of(families_.begin(), families_.end(), [](const auto& family) {
+      return family->state.dropped || FamilyRecount::is_done(family->state);
+    });
   }
   void restart_counts() {
     for (auto& family : families_) {

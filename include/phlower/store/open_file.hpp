@@ -32,23 +32,43 @@ inline bool exists(const std::string& path) {
   return std::filesystem::exists(path, ignored);
 }
 
-/// A file that is open somewhere, or was left by a crash, has one of these beside it.
-inline bool has_side_file(const std::string& path) {
-  return exists(path + "-wal") || exists(path + "-shm") || exists(path + "-journal");
+inline bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
 }
 
-/// Without side files the main file is all there is, and it can be read without leaving a trace.
+/// Whoever has a history open has one of these beside it.
+inline bool is_open_somewhere(const std::string& path) {
+  return exists(path + "-shm") || exists(path + "-journal");
+}
+
+/// How to look without leaving a trace. Whoever has the file open has a -shm beside it; without
+/// one nobody can object, and the main file is read as it is, or with the log that a crash left.
 /// (Not where this process has it open already: closing such a reader would drop its locks; but
-/// then there are side files.)
+/// then there is a -shm.)
 inline sqlite::Access looking_access(const std::string& path) {
-  return has_side_file(path) ? sqlite::Access::kReadOnly : sqlite::Access::kFrozen;
+  if (is_open_somewhere(path)) return sqlite::Access::kReadOnly;
+  std::error_code missing;
+  const bool log = std::filesystem::file_size(path + "-wal", missing) > 0 && !missing;
+  return log ? sqlite::Access::kFrozenWithLog : sqlite::Access::kFrozen;
+}
+
+inline Status check_encoding(sqlite::Connection& db) {
+  const auto encoding = db.query_text("PRAGMA encoding");
+  if (!encoding.ok()) return encoding.status();
+  if (*encoding == "UTF-8") return Status();
+  // The answer itself comes in that encoding, so it is not shown.
+  return Status(Code::kUnsupported, db.path() + ": its text is UTF-16; only UTF-8 is supported");
 }
 
 inline Result<FileLook> look_with(const std::string& path, sqlite::Access access) {
   auto db = sqlite::Connection::open(path, access);
   if (!db.ok()) return db.status();
   if (Status set = sqlite::set_busy_timeout(*db, 1000); !set.ok()) return set;
-  return look_at_tables(*db);
+  auto look = look_at_tables(*db);
+  // In another encoding no name of a table was understood.
+  Status encoding = check_encoding(*db);
+  return encoding.code() == Code::kUnsupported ? encoding : look;
 }
 
 /// What the file is, before anything is written. kNotOurs for everything that is not a history.
@@ -70,14 +90,6 @@ inline Status check_version(sqlite::Connection& db) {
   return Status(Code::kVersion, db.path() + ": its Phlower tables are of version " +
                                     std::to_string(*version) + "; this build knows " +
                                     std::to_string(schema::kVersion));
-}
-
-inline Status check_encoding(sqlite::Connection& db) {
-  const auto encoding = db.query_text("PRAGMA encoding");
-  if (!encoding.ok()) return encoding.status();
-  if (*encoding == "UTF-8") return Status();
-  return Status(Code::kUnsupported,
-                db.path() + ": its text is " + *encoding + "; only UTF-8 is supported");
 }
 
 }  // namespace open_detail
@@ -149,6 +161,9 @@ inline Status prepare_for_writing(OpenedFile& file, const StoreOptions& options,
 inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) {
   namespace od = open_detail;
   OpenedFile file;
+  if (od::is_folder(options.path)) {
+    return Status(Code::kNotOurs, options.path + ": a folder, not a database file");
+  }
   if (od::exists(options.path)) {
     auto look = od::look_before(options.path, mode);
     if (!look.ok()) return look.status();
@@ -166,11 +181,10 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
   auto db = sqlite::Connection::open(options.path, access);
   if (!db.ok()) return db.status();
   file.db = std::move(*db);
-  file.frozen = access == sqlite::Access::kFrozen;
+  file.frozen = access == sqlite::Access::kFrozen || access == sqlite::Access::kFrozenWithLog;
   if (file.look.state_table) {
     if (Status version = od::check_version(file.db); !version.ok()) return version;
   }
-  if (Status encoding = od::check_encoding(file.db); !encoding.ok()) return encoding;
   const Status ready = mode == OpenMode::kReadOnly ? sqlite::set_reader_pragmas(file.db)
                                                    : od::prepare_for_writing(file, options, mode);
   if (!ready.ok()) return ready;

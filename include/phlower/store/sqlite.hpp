@@ -166,10 +166,11 @@ class Statement {
 };
 
 enum class Access : std::uint8_t {
-  kCreate,     // read and write, made when missing
-  kReadWrite,  // read and write, must exist
-  kReadOnly,   // sees what is in the WAL; may leave a -shm file beside a WAL database
-  kFrozen,     // the main file alone, without locks or side files: touches nothing at all
+  kCreate,         // read and write, made when missing
+  kReadWrite,      // read and write, must exist
+  kReadOnly,       // sees what is in the WAL; may leave a -shm file beside a WAL database
+  kFrozen,         // the main file alone, without locks or side files: touches nothing at all
+  kFrozenWithLog,  // the same with what is in the WAL, whose index is made in memory
 };
 
 /// One open database file. Thread safety: one thread at a time. Blocks: on disk, never on locks
@@ -193,11 +194,19 @@ class Connection {
         flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
         name = "file:" + uri_path(path) + "?immutable=1";
         break;
+      case Access::kFrozenWithLog:
+        flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+        name = "file:" + uri_path(path) + "?vfs=unix-none";
+        break;
     }
     sqlite3* raw = nullptr;
     const int result = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
     made.db_.reset(raw);
     if (result != SQLITE_OK) return detail::error(raw, result, path, "open");
+    if (access == Access::kFrozenWithLog) {
+      // Before the first read: only then is no -shm made.
+      if (Status own = made.exec("PRAGMA locking_mode = EXCLUSIVE"); !own.ok()) return own;
+    }
     const bool write = access == Access::kCreate || access == Access::kReadWrite;
     if (write && sqlite3_db_readonly(raw, "main") != 0) {
       return Status(Code::kPermission, path + ": open: the file can be read but not written");

@@ -243,7 +243,7 @@ inline Counts Store::counts() const {
 
 /// A file that nobody had open was read without locks; once somebody has, that is not safe.
 inline Status Store::thaw() {
-  if (!frozen_ || !open_detail::has_side_file(path())) return Status();
+  if (!frozen_ || !open_detail::is_open_somewhere(path())) return Status();
   auto db = sqlite::Connection::open(path(), sqlite::Access::kReadOnly);
   if (!db.ok()) return db.status();
   if (Status set = sqlite::set_reader_pragmas(*db); !set.ok()) return set;

@@ -1,0 +1,192 @@
+// Reads of the history: by id, by task newest first; and retention that is exact to the second,
+// whatever the purge has got to.
+#include <gtest/gtest.h>
+
+#include "support/engine_rig.hpp"
+#include "support/purge_rig.hpp"
+
+namespace phlower {
+namespace {
+
+using testing::a_record;
+using testing::BacklogMaker;
+using testing::BacklogPlan;
+using testing::MadeSchema;
+using testing::open_store;
+using testing::TempDir;
+
+constexpr double kNow = 1'795'000'000;
+constexpr double kHour = 3600;
+
+WallTime at(double seconds) { return testing::PurgeRig::at(seconds); }
+
+class StoreReads : public ::testing::Test {
+ protected:
+  void put(const std::vector<Record>& records) {
+    ASSERT_TRUE(store_->begin().ok());
+    for (const Record& record : records) ASSERT_TRUE(store_->upsert(record.view()).ok());
+    ASSERT_TRUE(store_->commit().ok());
+  }
+  std::optional<Record> get(const std::string& id, double now) {
+    const auto found = store_->get(id, at(now));
+    EXPECT_TRUE(found.ok()) << found.status().message();
+    return found.ok() ? *found : std::nullopt;
+  }
+  std::vector<std::string> list(const std::string& task, std::uint32_t limit, double now) {
+    const auto found = store_->list_by_task(task, limit, at(now));
+    EXPECT_TRUE(found.ok()) << found.status().message();
+    std::vector<std::string> ids;
+    for (const Record& record : *found) ids.push_back(record.task_id);
+    return ids;
+  }
+
+  TempDir dir_{"/dev/shm"};
+  std::string path_ = dir_ / "history.db";
+  std::unique_ptr<Store> store_ = open_store(path_);
+};
+
+TEST_F(StoreReads, GiveARowBackAsItWas) {
+  Record record = a_record("one", kNow - 1.25, "FAILURE");
+  record.exception_type = "ValueError";
+  record.traceback = "Traceback ...";
+  put({record});
+  const auto found = get("one", kNow);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->task_name, record.task_name);
+  EXPECT_EQ(found->state, "FAILURE");
+  EXPECT_EQ(found->received_at, record.received_at);
+  EXPECT_EQ(found->started_at, record.started_at);
+  EXPECT_EQ(found->finished_at, record.finished_at);
+  EXPECT_EQ(found->runtime_ms, record.runtime_ms);
+  EXPECT_EQ(found->worker, record.worker);
+  EXPECT_EQ(found->queue, record.queue);
+  EXPECT_EQ(found->exception_type, record.exception_type);
+  EXPECT_EQ(found->args, record.args);
+  EXPECT_EQ(found->kwargs, record.kwargs);
+  EXPECT_EQ(found->traceback, record.traceback);
+  EXPECT_FALSE(get("on", kNow).has_value());
+  EXPECT_FALSE(get("", kNow).has_value());
+}
+
+TEST_F(StoreReads, TellWhatIsNotKnownFromWhatIsZero) {
+  Record record = a_record("bare", 0, "STARTED");
+  record.received_at = record.finished_at = 0;
+  record.started_at = kNow - 5;
+  record.runtime_ms = -1;
+  record.worker.clear();
+  Record quick = a_record("quick", kNow - 5);
+  quick.runtime_ms = 0;
+  put({record, quick});
+  EXPECT_EQ(get("bare", kNow)->runtime_ms, -1);
+  EXPECT_EQ(get("bare", kNow)->finished_at, 0);
+  EXPECT_EQ(get("bare", kNow)->worker, "");
+  EXPECT_EQ(get("quick", kNow)->runtime_ms, 0);
+}
+
+TEST_F(StoreReads, ShowNothingPastItsTimeToTheSecond) {
+  put({a_record("row", kNow)});
+  const double details_end = kNow + 60 * kHour;
+  const double end = kNow + 120 * kHour;
+  EXPECT_NE(get("row", details_end - 1)->args, "");
+  EXPECT_EQ(get("row", details_end)->args, "");
+  EXPECT_EQ(get("row", details_end)->kwargs, "");
+  EXPECT_TRUE(get("row", end - 1).has_value());
+  EXPECT_FALSE(get("row", end).has_value());
+  EXPECT_EQ(list("shop.orders.pack", 9, end - 1).size(), 1u);
+  EXPECT_TRUE(list("shop.orders.pack", 9, end).empty());
+}
+
+TEST_F(StoreReads, FollowANewRetentionAtOnce) {
+  put({a_record("row", kNow)});
+  RetentionOptions shorter;
+  shorter.invocations = Hours(2);
+  shorter.details = Hours(1);
+  store_->set_retention(shorter);
+  EXPECT_EQ(get("row", kNow + kHour)->args, "");
+  EXPECT_FALSE(get("row", kNow + 2 * kHour).has_value());
+  RetentionOptions none;
+  none.keep_forever = true;
+  store_->set_retention(none);
+  EXPECT_NE(get("row", kNow + 1e6 * kHour)->args, "");
+}
+
+TEST_F(StoreReads, CountTheTimeOfARowWithoutAnEndFromItsStart) {
+  Record open = a_record("open", 0, "STARTED");
+  open.finished_at = 0;
+  open.received_at = kNow - 10;
+  open.started_at = kNow;
+  Record timeless = open;
+  timeless.task_id = "timeless";
+  timeless.received_at = timeless.started_at = 0;
+  put({open, timeless});
+  EXPECT_TRUE(get("open", kNow + 120 * kHour - 1).has_value());
+  EXPECT_FALSE(get("open", kNow + 120 * kHour).has_value());
+  EXPECT_EQ(list("shop.orders.pack", 9, kNow + 120 * kHour).size(), 1u);
+  EXPECT_TRUE(get("timeless", kNow + 1e6).has_value());
+}
+
+TEST_F(StoreReads, ListATaskNewestFirstAndWhatHasNotEndedLast) {
+  std::vector<Record> records;
+  for (const int i : {3, 1, 4, 0, 2}) records.push_back(a_record(std::to_string(i), kNow + i));
+  records.push_back(a_record("open", kNow, "STARTED"));
+  records.back().finished_at = 0;
+  records.push_back(a_record("other", kNow + 9));
+  records.back().task_name = "shop.orders.pack.other";
+  put(records);
+  using Ids = std::vector<std::string>;
+  EXPECT_EQ(list("shop.orders.pack", 100, kNow + 9), (Ids{"4", "3", "2", "1", "0", "open"}));
+  EXPECT_EQ(list("shop.orders.pack", 2, kNow + 9), (Ids{"4", "3"}));
+  EXPECT_EQ(list("shop.orders.pack", 0, kNow + 9), Ids());
+  EXPECT_EQ(list("no.such.task", 100, kNow + 9), Ids());
+}
+
+TEST_F(StoreReads, GoOverTheTablesOfEverySchema) {
+  for (const MadeSchema schema :
+       {MadeSchema::kSingle, MadeSchema::kPresplit, MadeSchema::kPartitioned}) {
+    store_.reset();
+    std::filesystem::remove(path_);
+    BacklogPlan plan;
+    plan.schema = schema;
+    plan.legacy = true;
+    ASSERT_TRUE(BacklogMaker::make(path_, plan).ok());
+    store_ = open_store(path_);
+    put({a_record("new", plan.now)});
+    EXPECT_TRUE(get("new", plan.now).has_value());
+    auto db = testing::open_db(path_);
+    std::size_t shown = 0;
+    for (const char* group : {"fresh", "thin", "expired"}) {
+      std::string sql;
+      for (std::string table :
+           testing::lines(db, "SELECT name FROM sqlite_master WHERE name GLOB 'invocations*'", 1)) {
+        table.pop_back();
+        sql += (sql.empty() ? "SELECT task_id FROM " : " UNION ALL SELECT task_id FROM ") + table +
+               " WHERE task_id GLOB '*-" + group + "*'";
+      }
+      const auto ids = testing::lines(db, sql, 1);
+      EXPECT_GT(ids.size(), 100u) << group;
+      for (std::string id : ids) {
+        id.pop_back();
+        const auto found = get(id, plan.now);
+        EXPECT_EQ(found.has_value(), std::string_view(group) != "expired") << id;
+        if (!found) continue;
+        ++shown;
+        EXPECT_TRUE(std::string_view(group) == "fresh" || found->args.empty()) << id;
+      }
+    }
+    std::size_t listed = 0;
+    double last = kNow * 2;
+    for (int task = 0; task < 4; ++task, last = kNow * 2) {
+      const auto rows = store_->list_by_task("task." + std::to_string(task), 100'000, at(plan.now));
+      ASSERT_TRUE(rows.ok());
+      for (const Record& row : *rows) {
+        EXPECT_LE(row.finished_at, last);
+        last = row.finished_at;
+        listed += row.task_id.find("timeless") == std::string::npos ? 1 : 0;
+      }
+    }
+    EXPECT_EQ(listed, shown);
+  }
+}
+
+}  // namespace
+}  // namespace phlower
