@@ -61,9 +61,11 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
   app.add_option("--details-older-than", text.details,
                  "delete arguments and tracebacks after this long (default: 60h)");
   app.add_option("--slice", text.slice,
-                 "aim for one hold of the write lock, 1ms to 100ms (default: 5ms)");
+                 "aim for one hold of the write lock while others have the file open, 1ms to 100ms "
+                 "(default: 5ms); 40ms while nobody has");
   app.add_option("--duty", text.duty,
-                 "share of time the write lock may be held, 10% to 100% (default: 80%)");
+                 "share of time the write lock may be held while others have the file open, 10% to "
+                 "100% (default: 80%)");
   app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
   app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)");
   app.add_flag("--dry-run", options.dry_run, "count what has expired; write nothing");

@@ -27,6 +27,8 @@ namespace phlower::tools {
 
 /// Without a --max-time a lock that is not released ends the run after this long.
 inline constexpr Nanoseconds kLockedForEver = Seconds(30);
+/// One hold of the write lock while no other process has the file open.
+inline constexpr Nanoseconds kSliceAlone = Milliseconds(40);
 
 /// One run over one open file. Not thread safe. Blocks: until all is done, stopped or given up.
 class PurgeRun {
@@ -36,6 +38,7 @@ class PurgeRun {
         clock_(clock),
         options_(options),
         outcome_(outcome),
+        company_(store.path()),
         progress_(options.common.quiet),
         wal_(options.store.wal_soft_bytes, options.store.wal_hard_bytes),
         begin_(clock.mono()),
@@ -70,9 +73,16 @@ class PurgeRun {
     return Status();
   }
 
+  // While nobody else has the file open nobody waits, and long slices write the pages of the key's
+  // index less often. Who opens it in the middle of one waits that long, once.
+  Nanoseconds slice_target() const {
+    return company_.present() ? options_.slice : std::max(options_.slice, kSliceAlone);
+  }
+
   // As many small steps as fit into the slice together with the commit they make necessary.
   Result<bool> delete_slice(bool& more) {
     const MonoTime start = clock_.mono();
+    const Nanoseconds target = slice_target();
     std::uint64_t examined = 0;
     PurgeReport sum;
     for (MonoTime step = start;;) {
@@ -84,11 +94,11 @@ class PurgeRun {
       examined += report->examined;
       sum.more = report->more;
       if (report->examined >= step_rows_) {
-        step_rows_ = next_batch(step_rows_, after - step, options_.slice / 10, 4, 256);
+        step_rows_ = next_batch(step_rows_, after - step, target / 10, 4, 256);
       }
       const Nanoseconds one_more = after - step;
       const Nanoseconds commit = commit_per_row_ * static_cast<std::int64_t>(examined + step_rows_);
-      if (!sum.more || after + one_more + commit >= start + options_.slice) break;
+      if (!sum.more || after + one_more + commit >= start + target) break;
       step = after;
     }
     const MonoTime before = clock_.mono();
@@ -157,7 +167,7 @@ class PurgeRun {
     last_hold_ = held;
     lock_.succeeded();
     if (Status status = tend_log(); !status.ok()) return status;
-    pause(duty_.after(pause_after(held, options_.duty_percent)));
+    if (company_.present()) pause(duty_.after(pause_after(held, options_.duty_percent)));
     return Status();
   }
 
@@ -254,6 +264,7 @@ class PurgeRun {
   Clock& clock_;
   const PurgeOptions& options_;
   PurgeOutcome& outcome_;
+  Company company_;
   Progress progress_;
   WalPolicy wal_;
   DutyPause duty_;

@@ -68,7 +68,11 @@ inline Result<FileLook> look_with(const std::string& path, sqlite::Access access
   auto look = look_at_tables(*db);
   // In another encoding no name of a table was understood.
   Status encoding = check_encoding(*db);
-  return encoding.code() == Code::kUnsupported ? encoding : look;
+  if (encoding.code() == Code::kUnsupported) return encoding;
+  if ((look.status().sqlite_code() & 0xff) == SQLITE_NOTADB) {
+    return Status(Code::kNotOurs, path + ": not a SQLite database", 0, SQLITE_NOTADB);
+  }
+  return look;
 }
 
 /// What the file is, before anything is written. kNotOurs for everything that is not a history.
