@@ -11,6 +11,7 @@
 
 #include "old_purge.hpp"
 #include "phlower/ring/consumer.hpp"
+#include "phlower/store/rows.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "replay_engine.hpp"
@@ -95,27 +96,9 @@ class ReplayBaseline {
     RingRecord record;
     ring_->scan();
     while (ring_->next(record)) {
-      waiting_.push_back({own(record.record), record.submitted_ns});
+      waiting_.push_back({owned(record.record), record.submitted_ns});
     }
     ring_->commit();
-  }
-
-  static Record own(const RecordView& view) {
-    Record record;
-    record.task_id = view.task_id;
-    record.task_name = view.task_name;
-    record.state = view.state;
-    record.received_at = view.received_at;
-    record.started_at = view.started_at;
-    record.finished_at = view.finished_at;
-    record.runtime_ms = view.runtime_ms;
-    record.worker = view.worker;
-    record.queue = view.queue;
-    record.exception_type = view.exception_type;
-    record.args = view.args;
-    record.kwargs = view.kwargs;
-    record.traceback = view.traceback;
-    return record;
   }
 
   Status flush(ReplayResult& result) {
@@ -138,21 +121,9 @@ class ReplayBaseline {
   }
 
   Status insert(const Record& record) {
-    invocation_.bind(1, record.task_id);
-    invocation_.bind(2, record.task_name);
-    invocation_.bind(3, record.state);
-    invocation_.bind_time_or_null(4, record.received_at);
-    invocation_.bind_time_or_null(5, record.started_at);
-    invocation_.bind_time_or_null(6, record.finished_at);
-    invocation_.bind(7, record.runtime_ms);
-    invocation_.bind(8, record.worker);
-    invocation_.bind(9, record.queue);
-    invocation_.bind_text_or_null(10, record.exception_type);
+    bind_row(invocation_, record.view());
     if (Status status = invocation_.run(); !status.ok()) return status;
-    details_.bind(1, record.task_id);
-    details_.bind(2, record.args);
-    details_.bind(3, record.kwargs);
-    details_.bind_text_or_null(4, record.traceback);
+    bind_details(details_, record.view());
     return details_.run();
   }
 

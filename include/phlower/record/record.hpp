@@ -79,4 +79,16 @@ struct Record {
   }
 };
 
+/// A copy of the text a view shows. Allocates.
+inline Record owned(const RecordView& view) {
+  const auto text = [](std::string_view from) { return std::string(from); };
+  return {text(view.task_id),   text(view.task_name),
+          text(view.state),     view.received_at,
+          view.started_at,      view.finished_at,
+          view.runtime_ms,      text(view.worker),
+          text(view.queue),     text(view.exception_type),
+          text(view.args),      text(view.kwargs),
+          text(view.traceback), view.flags};
+}
+
 }  // namespace phlower

@@ -231,25 +231,6 @@ class FamilySet {
     return nullptr;
   }
 
-  static Record owned(const RecordView& view) {
-    Record record;
-    record.task_id = view.task_id;
-    record.task_name = view.task_name;
-    record.state = view.state;
-    record.received_at = view.received_at;
-    record.started_at = view.started_at;
-    record.finished_at = view.finished_at;
-    record.runtime_ms = view.runtime_ms;
-    record.worker = view.worker;
-    record.queue = view.queue;
-    record.exception_type = view.exception_type;
-    record.args = view.args;
-    record.kwargs = view.kwargs;
-    record.traceback = view.traceback;
-    record.flags = view.flags;
-    return record;
-  }
-
   // Rows are written about in the order in which they end, so the distance of two row ids is
   // about the number of rows between two times.
   std::uint64_t backlog_of(Family& family, const Cutoffs& cutoffs) {
