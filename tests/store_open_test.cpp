@@ -145,6 +145,15 @@ TEST_F(StoreOpen, ReadsAPathOfOddCharactersAsItIs) {
   }
 }
 
+TEST_F(StoreOpen, ReadsAPathThatBeginsWithTwoSlashes) {
+  ASSERT_TRUE(open().ok());
+  path_ = "/" + path_;
+  for (const OpenMode mode : {OpenMode::kReadOnly, OpenMode::kMaintenance, OpenMode::kEngine}) {
+    const auto store = open(mode);
+    EXPECT_TRUE(store.ok()) << store.status().message();
+  }
+}
+
 TEST_F(StoreOpen, RefusesWhatIsNoHistory) {
   for (const OpenMode mode : {OpenMode::kEngine, OpenMode::kMaintenance, OpenMode::kReadOnly}) {
     std::string text;

@@ -140,6 +140,29 @@ TEST_F(StoreReads, ListATaskNewestFirstAndWhatHasNotEndedLast) {
   EXPECT_EQ(list("no.such.task", 100, kNow + 9), Ids());
 }
 
+TEST_F(StoreReads, AndPurgesKeepRowsWhoseEndIsNoTime) {
+  testing::PurgeRig rig;
+  auto other = testing::open_db(rig.path);
+  for (const char* end : {"0", "-5"}) {
+    const std::string row = std::string("('end") + end + "', 't', 'STARTED', " +
+                            std::to_string(rig.seconds() - 9) + ", NULL, " + end + ")";
+    testing::exec(other,
+                  "INSERT INTO invocations (task_id, task_name, state, received_at, "
+                  "started_at, finished_at) VALUES " +
+                      row);
+    testing::exec(other, std::string("INSERT INTO invocation_details VALUES ('end") + end +
+                             "', '[1]', NULL, NULL)");
+  }
+  const PurgeReport census = rig.census(1000);
+  const PurgeReport purged = rig.purge_all(7);
+  EXPECT_EQ(purged.invocations, census.invocations);
+  for (const char* id : {"end0", "end-5"}) {
+    const auto found = rig.store->get(id, rig.now);
+    ASSERT_TRUE(found.ok() && found->has_value()) << id;
+    EXPECT_EQ((*found)->args, "[1]") << id;
+  }
+}
+
 TEST_F(StoreReads, GoOverTheTablesOfEverySchema) {
   for (const MadeSchema schema :
        {MadeSchema::kSingle, MadeSchema::kPresplit, MadeSchema::kPartitioned}) {

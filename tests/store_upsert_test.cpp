@@ -35,6 +35,7 @@ std::vector<Record> versions() {
   received.kwargs = "{}";
   received.queue = "default";
   Record started = received;
+  started.queue.clear();
   started.state = "STARTED";
   started.started_at = kNow - 90;
   started.worker = "w1";

@@ -1,6 +1,7 @@
 // The dry run of a purge: how much of a family has expired, counted in steps, with nothing written.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -70,7 +71,7 @@ class FamilyCensus {
     auto seen = take(tied_, cutoffs, room, report);
     if (!seen.ok()) return seen.status();
     if (room == 0) return Status();
-    later_.bind(1, place_.time);
+    later_.bind(1, std::max(place_.time, 0.0));
     later_.bind(2, cutoffs.details);
     later_.bind(3, std::int64_t{room});
     seen = take(later_, cutoffs, room, report);

@@ -2,6 +2,7 @@
 // the clock between steps; every step can be the last one before a commit, a rollback or a crash.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -62,7 +63,7 @@ class FamilyPurge {
   Status find_quiet(const PurgeTime& time, FamilyState& state) {
     state.quiet_until = kNever;
     if (tables_.finished_index && !tables_.invocations.empty()) {
-      auto oldest = first_after({-kNever, std::numeric_limits<std::int64_t>::max()});
+      auto oldest = first_after({0, std::numeric_limits<std::int64_t>::max()});
       if (!oldest.ok()) return oldest.status();
       auto unmarked = first_after(state.mark);
       if (!unmarked.ok()) return unmarked.status();
@@ -106,12 +107,14 @@ class FamilyPurge {
     }
   }
 
+  // An end of 0 or less, which no version of Phlower writes, is not known to be long ago.
   Status expire_rows(const PurgeTime& time, std::uint32_t room, FamilyState& state,
                      PurgeReport& report) {
     if (tables_.invocations.empty() || !tables_.finished_index) return Status();
-    Status ready = db_.prepare_once(select_expired_, "SELECT rowid, task_id FROM " + inv() +
-                                                         " WHERE finished_at <= ?1 ORDER BY "
-                                                         "finished_at LIMIT ?2");
+    Status ready =
+        db_.prepare_once(select_expired_, "SELECT rowid, task_id FROM " + inv() +
+                                              " WHERE finished_at > 0 AND finished_at <= ?1 "
+                                              "ORDER BY finished_at LIMIT ?2");
     if (!ready.ok()) return ready;
     select_expired_.bind(1, time.cutoffs.invocations);
     select_expired_.bind(2, std::int64_t{room});
@@ -134,7 +137,7 @@ class FamilyPurge {
       if (Status status = collect(select_tied_, &last); !status.ok()) return status;
     }
     if (rows_.empty()) {
-      select_later_.bind(1, state.mark.time);
+      select_later_.bind(1, std::max(state.mark.time, 0.0));
       select_later_.bind(2, time.cutoffs.details);
       select_later_.bind(3, std::int64_t{room});
       if (Status status = collect(select_later_, &last); !status.ok()) return status;
@@ -305,7 +308,7 @@ class FamilyPurge {
     select_tied_.bind(1, mark.time);
     select_tied_.bind(2, mark.rowid);
     select_tied_.bind(3, std::int64_t{1});
-    select_later_.bind(1, mark.time);
+    select_later_.bind(1, std::max(mark.time, 0.0));
     select_later_.bind(2, kNever);
     select_later_.bind(3, std::int64_t{1});
     for (sqlite::Statement* select : {&select_tied_, &select_later_}) {

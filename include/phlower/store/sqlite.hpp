@@ -261,7 +261,8 @@ class Connection {
  private:
   // '?', '#' and '%' mean something in a URI.
   static std::string uri_path(const std::string& path) {
-    std::string out;
+    // After "file:", two slashes begin the name of a host, which may be empty.
+    std::string out = path.starts_with("//") ? "//" : "";
     for (const char c : path) {
       if (c == '?')
         out += "%3f";
