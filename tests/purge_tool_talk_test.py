@@ -146,6 +146,7 @@ class Talk(PurgeToolCase):
 
     def test_draws_lines_that_fit_a_terminal_and_takes_the_last_one_away(self):
         make(self.db, "single", made_rows(6000))
+        self.keep_company()
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         tool = subprocess.Popen([PURGE, self.db, "--slice", "1ms", "--duty", "10%"],
@@ -164,7 +165,7 @@ class Talk(PurgeToolCase):
         self.assertEqual(tool.wait(20), 0)
         lines = drawn.decode().split("\r\033[K")
         self.assertEqual((lines[0], lines[-1]), ("", ""))
-        self.assertGreater(len(lines), 3)
+        self.assertGreater(len(lines), 2)
         for line in lines[1:-1]:
             self.assertLess(len(line), 80, line)
             self.assertTrue(re.match(r"\[[#.]{10,}\] +\d+ %", line), line)

@@ -85,6 +85,7 @@ class Deletes(PurgeToolCase):
         make(self.db, "single", made_rows(8000))
         left = reference(self.db, "single")
         full = len(content(self.db)[1])
+        self.keep_company()
         for number in (signal.SIGINT, signal.SIGTERM):
             tool = self.start_tool(self.db, "--json", "--slice", "1ms", "--duty", "10%")
             seen = sqlite3.connect(self.db, timeout=30)
@@ -106,6 +107,7 @@ class Deletes(PurgeToolCase):
     def test_stops_after_max_time(self):
         make(self.db, "single", made_rows(4000))
         left = reference(self.db, "single")
+        self.keep_company()
         done = self.run_tool(self.db, "--slice", "1ms", "--duty", "10%", "--max-time", "100ms",
                              "--json", code=1)
         self.assertIn("--max-time 100ms", done.stderr)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "phlower/ground/clock.hpp"
+#include "phlower/store/rows.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "replay_records.hpp"
@@ -43,24 +44,15 @@ inline Status make_backlog(const std::string& path, std::uint64_t rows, Nanoseco
   FreshRecords records(templates, 77, clock);
   const double oldest = to_unix_seconds(clock.wall() - age) - 86'400.0;
   for (std::uint64_t i = 0; i < rows; ++i) {
-    const Record& record = records.next();
+    Record record = records.next();
     const double moved = oldest + 86'400.0 * static_cast<double>(i) / static_cast<double>(rows) -
                          record.view().version_time();
-    invocation->bind(1, record.task_id);
-    invocation->bind(2, record.task_name);
-    invocation->bind(3, record.state);
-    invocation->bind(4, record.received_at + moved);
-    invocation->bind(5, record.started_at + moved);
-    invocation->bind(6, record.finished_at + moved);
-    invocation->bind(7, record.runtime_ms);
-    invocation->bind(8, record.worker);
-    invocation->bind(9, record.queue);
-    invocation->bind_text_or_null(10, record.exception_type);
+    for (UnixSeconds* time : {&record.received_at, &record.started_at, &record.finished_at}) {
+      if (*time > 0) *time += moved;
+    }
+    bind_row(*invocation, record.view());
     if (status = invocation->run(); !status.ok()) return status;
-    details->bind(1, record.task_id);
-    details->bind(2, record.args);
-    details->bind(3, record.kwargs);
-    details->bind_text_or_null(4, record.traceback);
+    bind_details(*details, record.view());
     if (status = details->run(); !status.ok()) return status;
   }
   // Indexes last: a build in order is several times faster than rows in random order.

@@ -52,7 +52,7 @@ Status make_backlog_file(const ReplayOptions& options, std::uint64_t rows, const
   const pid_t child = ::fork();
   if (child < 0) return Status::from_errno("fork");
   if (child == 0) {
-    const Status status = make_backlog(path, rows, kBacklogAge, capture.records, clock);
+    const Status status = make_backlog(path, rows, kBacklogAge, capture.ended, clock);
     if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     ::_exit(status.ok() ? 0 : 1);
   }
@@ -83,7 +83,8 @@ Status run(const ReplayOptions& options, const Capture& capture, ReplayResult& r
   SystemClock clock;
   Producers producers;
   if (!options.engine_only) {
-    if (Status status = producers.start(production_of(options), capture.records); !status.ok()) {
+    const auto& templates = options.rate ? capture.ended : capture.records;
+    if (Status status = producers.start(production_of(options), templates); !status.ok()) {
       return status;
     }
   }
@@ -107,8 +108,8 @@ Status run(const ReplayOptions& options, const Capture& capture, ReplayResult& r
     const auto level = parse_log_level(options.engine.log.level);
     ReplayEngine engine(clock, Log(to_stderr(), clock, level.ok() ? *level : LogLevel::kInfo));
     status = engine.run(options.engine, until, live, result);
-    if (status.ok() && options.look_up > 0 && !capture.records.empty()) {
-      status = look_up(engine.engine(), capture.records.front().task_name, options.look_up);
+    if (status.ok() && options.look_up > 0 && !capture.ended.empty()) {
+      status = look_up(engine.engine(), capture.ended.front().task_name, options.look_up);
     }
   }
   producers.stop();
@@ -163,8 +164,8 @@ int replay(int argc, char** argv) {
     auto read = read_capture(options.capture, options.engine.celery, clock);
     status = read.status();
     if (read.ok()) capture = *std::move(read);
-    if (status.ok() && capture.records.empty()) {
-      status = Status(Code::kNotFound, options.capture + ": no task in it");
+    if (status.ok() && capture.ended.empty()) {
+      status = Status(Code::kNotFound, options.capture + ": no task that ended in it");
     }
   }
   const std::uint64_t rows = std::max(options.backlog, options.make_backlog);

@@ -55,24 +55,32 @@ struct PurgeText {
 };
 
 inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
-  app.add_option("TARGET", options.target, "a Phlower database file; others may have it open");
+  app.add_option("TARGET", options.target, "a Phlower database file; others may have it open")
+      ->type_name(" ");
   app.add_option("--invocations-older-than", text.invocations,
-                 "delete rows this long after their task ended (default: 120h)");
+                 "delete rows this long after their task ended (default: 120h)")
+      ->type_name("DURATION");
   app.add_option("--details-older-than", text.details,
-                 "delete arguments and tracebacks after this long (default: 60h)");
+                 "delete arguments and tracebacks after this long (default: 60h)")
+      ->type_name("DURATION");
   app.add_option("--slice", text.slice,
                  "aim for one hold of the write lock while others have the file open, 1ms to 100ms "
-                 "(default: 5ms); 40ms while nobody has");
+                 "(default: 5ms); 40ms while nobody has")
+      ->type_name("DURATION");
   app.add_option("--duty", text.duty,
                  "share of time the write lock may be held while others have the file open, 10% to "
-                 "100% (default: 80%)");
+                 "100% (default: 80%)")
+      ->type_name("SHARE");
   app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
-  app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)");
+  app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)")
+      ->type_name("DURATION");
   app.add_flag("--dry-run", options.dry_run, "count what has expired; write nothing");
   app.add_option("--config", text.config,
-                 "retention and slices from a YAML file; options given beside it win");
+                 "retention and slices from a YAML file; options given beside it win")
+      ->type_name("FILE");
   app.add_option("--baseline", text.baseline,
-                 "purge as the store of old, to compare: monolith or batch50k");
+                 "purge as the store of old, to compare: monolith or batch50k")
+      ->type_name("WAY");
 }
 
 namespace detail {

@@ -14,6 +14,7 @@ namespace phlower::tools {
 
 struct Capture {
   std::vector<Record> records;  // in the order in which tasks ended; a task may come again
+  std::vector<Record> ended;    // those of them that a spike or a backlog is made of
   CaptureStats stats;
   std::uint64_t problems = 0;
 };
@@ -39,6 +40,9 @@ inline Result<Capture> read_capture(const std::string& path, const CeleryOptions
     }
   }
   assembler.flush(capture.records);
+  for (const Record& record : capture.records) {
+    if (record.finished_at > 0) capture.ended.push_back(record);
+  }
   if (capture.problems > kShown) {
     std::fprintf(stderr, "%s: %llu more lines were skipped\n", path.c_str(),
                  static_cast<unsigned long long>(capture.problems - kShown));

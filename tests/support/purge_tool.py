@@ -173,6 +173,12 @@ class PurgeToolCase(unittest.TestCase):
                 f.write(text)
         return path
 
+    def keep_company(self):
+        """Opens the database: while nobody does, slices are long and there are no pauses."""
+        company = sqlite3.connect(self.db)
+        self.addCleanup(company.close)
+        company.execute("SELECT count(*) FROM sqlite_master").fetchall()
+
     def run_tool(self, *words, code=0, **more):
         done = subprocess.run([PURGE, *map(str, words)], capture_output=True, text=True,
                               timeout=100, **more)
