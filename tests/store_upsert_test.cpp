@@ -148,6 +148,21 @@ TEST_P(StoreUpsert, KeepsTheSecondOfTwoVersionsOfTheSameTime) {
   EXPECT_EQ(get("same").worker, "second");
 }
 
+TEST_P(StoreUpsert, KeepsALaterArrivalAgainstEarlierStartsInAnyOrder) {
+  Record arrived = versions()[0];
+  arrived.received_at = kNow - 10;
+  Record first = versions()[1];
+  first.received_at = kNow - 40;
+  first.started_at = kNow - 30;
+  Record second = first;
+  second.started_at = kNow - 20;
+  put({arrived, first, second});
+  EXPECT_EQ(get("t").state, "RECEIVED");
+  for (Record* record : {&arrived, &first, &second}) record->task_id = "u";
+  put({second, arrived, first});
+  EXPECT_EQ(get("u").state, "RECEIVED");
+}
+
 TEST_P(StoreUpsert, AddsDetailsThatComeLater) {
   Record bare = a_record("later", kNow - 5);
   bare.args.clear();
