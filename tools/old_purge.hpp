@@ -1,5 +1,5 @@
 // The purge of the store that Phlower replaces, kept to compare with: everything in one transaction
-// ("monolith", before #24 of its history), or 50,000 rows a transaction ("batch50k", #24).
+// ("monolith", its first way), or 50,000 rows a transaction ("batch50k", its second).
 #pragma once
 
 #include <string_view>
