@@ -5,6 +5,7 @@
 
 #include "phlower/store/sqlite.hpp"
 #include "support/engine_rig.hpp"
+#include "support/fault_vfs.hpp"
 
 namespace phlower {
 namespace {
@@ -165,6 +166,27 @@ TEST(Engine, CheckpointsByItselfAtTheSoftBound) {
   EXPECT_GT(rig.engine->stats().checkpoints, 0u);
   EXPECT_LT(rig.engine->stats().wal_bytes_max, 4u << 20);
   EXPECT_EQ(rig.engine->stats().committed, 4000u);
+}
+
+TEST(Engine, KeepsTheLogAtItsBoundUnderAFloodOnASlowDisk) {
+  testing::FaultVfs disk;
+  EngineRig rig;
+  disk.at_sync([&] { rig.clock.advance(Milliseconds(200)); });
+  rig.options.ring.size_bytes = 4 << 20;
+  rig.options.store.wal_soft_bytes = 1 << 20;
+  rig.options.store.wal_hard_bytes = 4 << 20;
+  rig.open();
+  rig.attach();
+  std::uint64_t number = 0;
+  for (int tick = 0; tick < 150; ++tick) {
+    // In no order, so that the key's index grows the log as real ids do.
+    while (rig.submit(std::to_string(number * 2654435761u % 4294967291u), rig.now()).ok()) ++number;
+    rig.engine->tick(Milliseconds(20));
+  }
+  EXPECT_GT(rig.engine->stats().checkpoints, 3u);
+  EXPECT_GT(rig.engine->stats().committed, 10'000u);
+  // A slice is begun below the bound and ends above it; on this clock it is a long one.
+  EXPECT_LT(rig.engine->stats().wal_bytes_max, 8u << 20);
 }
 
 TEST(Engine, IsDoneAtOnceWhenNothingIsDue) {

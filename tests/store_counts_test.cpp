@@ -113,6 +113,21 @@ TEST(StoreCounts, AreRightAfterEveryTransactionWhileTheyAreTaken) {
   }
 }
 
+TEST(StoreCounts, StayRightWhenRowsWithoutATextForAKeyGo) {
+  PurgeRig rig;
+  auto other = open_db(rig.path);
+  for (int i = 0; i < 100; ++i) {
+    exec(other, "INSERT INTO invocations (task_id, task_name, state, finished_at) VALUES (x'" +
+                    std::to_string(1000 + i) + "', 't', 'SUCCESS', " +
+                    std::to_string(rig.seconds() - 150 * 3600 - i) + ")");
+  }
+  recount(rig, 1000);
+  const std::uint64_t before = rig.store->counts().invocations;
+  EXPECT_EQ(before + 100, counted(rig.path).invocations) << "a blob is no task";
+  rig.purge_all(64);
+  EXPECT_EQ(rig.store->counts().invocations, counted(rig.path).invocations);
+}
+
 TEST(StoreCounts, OfAnEmptyHistoryAreExactAfterOneStep) {
   BacklogPlan plan;
   plan.expired = plan.thin = plan.fresh = plan.timeless = plan.orphans = 0;

@@ -41,7 +41,7 @@ inline constexpr std::string_view kPurgeExamples =
     "  phlower-purge --dry-run /var/lib/phlower/history.db\n"
     "      how much has expired; writes nothing\n"
     "  phlower-purge /var/lib/phlower/history.db\n"
-    "      deletes rows after 120h and their details after 60h, in slices of 5ms;\n"
+    "      deletes rows after 120h and their details after 60h, in short slices;\n"
     "      the process that writes the file may go on\n"
     "  phlower-purge --invocations-older-than 48h --details-older-than 12h --reclaim \\\n"
     "      --max-time 10min --json history.db\n"
@@ -75,8 +75,9 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
   app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)")
       ->type_name("DURATION");
   app.add_flag("--dry-run", options.dry_run, "count what has expired; write nothing");
-  app.add_option("--config", text.config,
-                 "retention and slices from a YAML file; options given beside it win")
+  app.add_option(
+         "--config", text.config,
+         "retention, slices, cache and WAL bounds from a YAML file; options given beside it win")
       ->type_name("FILE");
   app.add_option("--baseline", text.baseline,
                  "purge as the store of old, to compare: monolith or batch50k")

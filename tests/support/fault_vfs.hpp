@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 
 #include "phlower/store/sqlite.hpp"
@@ -61,6 +62,8 @@ class FaultVfs {
   /// Operations since the last `fail_at` or `heal`.
   std::uint64_t operations() const { return operations_; }
   bool failed() const { return at_ != 0 && operations_ >= at_; }
+  /// Runs at every sync: what a slow disk costs, told to the clock of a simulation.
+  void at_sync(std::function<void()> hook) { at_sync_ = std::move(hook); }
   /// How often SQLite has waited, for a lock or otherwise.
   std::uint64_t sleeps() const { return sleeps_; }
   bool read_failed() const { return read_at_ != 0 && reads_ >= read_at_; }
@@ -114,7 +117,9 @@ class FaultVfs {
     return real(file)->pMethods->xRead(real(file), to, bytes, at);
   }
   static int sync(sqlite3_file* file, int flags) {
-    const int result = own(file)->owner->strike(SQLITE_IOERR_FSYNC);
+    FaultVfs& owner = *own(file)->owner;
+    if (owner.at_sync_) owner.at_sync_();
+    const int result = owner.strike(SQLITE_IOERR_FSYNC);
     return result != SQLITE_OK ? result : real(file)->pMethods->xSync(real(file), flags);
   }
   static int truncate(sqlite3_file* file, sqlite3_int64 size) {
@@ -167,6 +172,7 @@ class FaultVfs {
   std::uint64_t sleeps_ = 0;
   Fault fault_ = Fault::kIo;
   bool for_ever_ = false;
+  std::function<void()> at_sync_;
 };
 
 }  // namespace phlower::testing

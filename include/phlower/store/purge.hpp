@@ -268,8 +268,11 @@ class FamilyPurge {
   Status delete_from(const std::string& table, Key key, DeletePair& statements,
                      std::span<const Row> rows, TableCount& count, std::uint64_t& deleted) {
     while (!rows.empty()) {
-      const bool many = rows.size() >= kMany / 4 && !count.needs_keys();
-      const std::size_t taken = many ? std::min(rows.size(), kMany) : 1;
+      const auto most = rows.first(std::min(rows.size(), kMany));
+      const bool many =
+          most.size() >= kMany / 4 && !count.needs_keys() &&
+          std::all_of(most.begin(), most.end(), [](const Row& r) { return r.countable; });
+      const std::size_t taken = many ? most.size() : 1;
       sqlite::Statement& statement = many ? statements.many : statements.one;
       if (!statement) {
         auto made = db_.prepare(delete_sql(table, key, many ? kMany : 1));
