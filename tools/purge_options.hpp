@@ -28,8 +28,8 @@ struct PurgeOptions {
   std::string target;
   RetentionOptions retention;
   StoreOptions store = purge_store_options();
-  Nanoseconds slice = Milliseconds(5);
-  std::uint32_t duty_percent = 80;
+  Nanoseconds slice = Milliseconds(8);
+  std::uint32_t duty_percent = 85;
   std::optional<Nanoseconds> max_time;
   bool reclaim = false;
   bool dry_run = false;
@@ -65,11 +65,11 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
       ->type_name("DURATION");
   app.add_option("--slice", text.slice,
                  "aim for one hold of the write lock while others have the file open, 1ms to 100ms "
-                 "(default: 5ms); 40ms while nobody has")
+                 "(default: 8ms); 40ms while nobody has")
       ->type_name("DURATION");
   app.add_option("--duty", text.duty,
                  "share of time the write lock may be held while others have the file open, 10% to "
-                 "100% (default: 80%)")
+                 "100% (default: 85%)")
       ->type_name("SHARE");
   app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
   app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)")

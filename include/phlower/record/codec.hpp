@@ -7,7 +7,7 @@
 //   2       2      flags (RecordFlag)
 //   4       2      fixed_bytes: offset of the first text; 88 in version 1.0
 //   6       2      texts: number of lengths at offset 48; 9 in version 1.0
-//   8       8      submitted_ns, CLOCK_MONOTONIC of the producer
+//   8       8      submitted_ns, CLOCK_MONOTONIC of the producer (may be a few ms early)
 //   16      8      received_at  (IEEE 754 double, Unix seconds; finite; 0 or less: not known)
 //   24      8      started_at
 //   32      8      finished_at

@@ -34,7 +34,7 @@ namespace phlower {
 /// One record out of a ring. `record` is valid until the reader's `commit` or `rollback`.
 struct RingRecord {
   RecordView record;
-  std::uint64_t submitted_ns = 0;  // CLOCK_MONOTONIC of the producer
+  std::uint64_t submitted_ns = 0;  // CLOCK_MONOTONIC of the producer, a few ms coarse
   std::uint32_t lane = 0;
   std::uint64_t sequence = 0;
 };
@@ -109,6 +109,7 @@ class RingConsumer {
     std::uint64_t generation = 0;
     std::uint32_t stored = 0;  // committed up to here, in units of 8 bytes
     std::uint32_t read = 0;    // given out up to here
+    std::uint32_t seen = 0;    // whole up to here when the control word was last read
     bool touched = false;      // read since the last commit
     std::uint64_t reap_word = 0;
   };

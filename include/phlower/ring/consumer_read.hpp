@@ -95,13 +95,18 @@ inline void RingConsumer::advance(std::uint32_t chunk, std::uint64_t to_bytes) {
 
 /// The next good record of one chunk. False: the chunk has no more.
 inline bool RingConsumer::take(const ScanEntry& entry, RingRecord& out) {
-  // Acquire pairs with T2: the owner may have gone on since the scan, and all of it is whole.
-  const Ctl ctl = unpack(view_.ctl(entry.chunk).load(std::memory_order_acquire));
-  if (!fits(entry.chunk, ctl) || ctl.state == ChunkState::kFree) return false;
-  if (ctl.generation != entry.generation) return false;  // freed and claimed since the scan
+  Chunk& known = chunks_[entry.chunk];
+  if (known.generation != entry.generation) return false;  // freed since the scan
+  if (known.seen <= known.read) {
+    // Looked at only when all that was seen is read: each look takes the line from its owner.
+    // Acquire pairs with T2: the owner may have gone on since the scan, and all of it is whole.
+    const Ctl ctl = unpack(view_.ctl(entry.chunk).load(std::memory_order_acquire));
+    if (!fits(entry.chunk, ctl) || ctl.state == ChunkState::kFree) return false;
+    known.seen = ctl.used;
+  }
   const ChunkUse use = use_of(entry.chunk);
-  const std::uint64_t end = std::uint64_t{ctl.used} * 8;
-  std::uint64_t at = std::uint64_t{chunks_[entry.chunk].read} * 8;
+  const std::uint64_t end = std::uint64_t{known.seen} * 8;
+  std::uint64_t at = std::uint64_t{known.read} * 8;
   while (at < end) {
     RawRecord raw;
     if (!read_record(use, at, end, arena_, raw)) {

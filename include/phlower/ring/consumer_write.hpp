@@ -54,7 +54,7 @@ inline void RingConsumer::start_from(const RingPositions& stored) {
     const bool behind = position.generation > ctl.generation ||
                         (same_use && ctl.state == ChunkState::kFree && position.used > 0);
     if (behind || !fits(index, ctl)) {
-      chunk.stored = chunk.read = 0;
+      chunk.stored = chunk.read = chunk.seen = 0;
       repair(index, word, std::max(ctl.generation, position.generation));
     }
   }
@@ -75,7 +75,7 @@ inline void RingConsumer::repair(std::uint32_t chunk, std::uint64_t word, std::u
   }
   bump_counter(view_.header().repaired_words);
   chunks_[chunk].generation = unpack(free).generation;
-  chunks_[chunk].stored = chunks_[chunk].read = 0;
+  chunks_[chunk].stored = chunks_[chunk].read = chunks_[chunk].seen = 0;
   freed_ = true;
 }
 
@@ -93,7 +93,7 @@ inline bool RingConsumer::free_if_stored(std::uint32_t chunk, std::uint64_t word
     return false;
   }
   known.generation = unpack(free_word_after(ctl.generation)).generation;
-  known.stored = known.read = 0;
+  known.stored = known.read = known.seen = 0;
   freed_ = true;
   return true;
 }
@@ -190,7 +190,7 @@ inline void RingConsumer::reap() {
                                                  std::memory_order_seq_cst,
                                                  std::memory_order_relaxed)) {
       chunk.generation = unpack(free_word_after(ctl.generation)).generation;
-      chunk.stored = chunk.read = 0;
+      chunk.stored = chunk.read = chunk.seen = 0;
       freed_ = true;
     }
     file_->unlock(lane_lock(ctl.lane));

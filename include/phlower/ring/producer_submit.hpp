@@ -57,7 +57,8 @@ inline Status Producer::write(const RecordView& record, std::size_t payload_byte
   // (b) Bytes above `used`: nobody else may look at them yet.
   std::byte* const at = view_.chunk(chunk_) + used_bytes_;
   const std::uint64_t span = record_span(payload_bytes);
-  const auto now = static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count());
+  // Coarse is enough for an age, and it makes a record look older, not younger.
+  const auto now = static_cast<std::uint64_t>(clock_.mono_coarse().time_since_epoch().count());
   std::memset(at + span - 8, 0, 8);  // the fill after the payload, which is written over this
   encode_record(record, now, {at + kRecordHeaderBytes, payload_bytes});
   RecordHeader header{};
