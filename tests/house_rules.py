@@ -23,7 +23,7 @@ TEXT = CPP | {".py", ".sh", ".md", ".yaml", ".txt", ".pml", ".build", ".in", ""}
 SKIPPED = re.compile(r"^tests/data/|(^|/)(__pycache__|build[^/]*)/")
 
 # What a header of a room may include: itself, and the rooms named here.
-ROOMS = ["ground", "config", "record", "ring", "store", "schedule", "engine"]
+ROOMS = ["ground", "config", "record", "ring", "store", "segment", "schedule", "engine"]
 BELOW = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
 BELOW["celery"] = {"ground", "config", "record", "celery"}
 
@@ -34,6 +34,8 @@ LIBRARIES = {
     "yaml-cpp": (r"yaml-cpp/", ["include/phlower/config/options_yaml.hpp"]),
     "Boost": (r"boost/", ["include/phlower/ring/mapping.hpp", "bench/"]),
     "SQLite": (r"sqlite3(ext)?\.h", ["include/phlower/store/sqlite.hpp"]),
+    "zstd": (r"zstd\.h|zdict\.h", ["include/phlower/segment/zstd.hpp"]),
+    "xxHash": (r"xxhash\.h|xxh3\.h", ["include/phlower/store/task_key.hpp"]),
     "nlohmann json": (r"nlohmann/", ["include/phlower/celery/json.hpp", "tools/json_out.hpp"]),
     "fmt": (r"fmt/", ["tools/"]),
     "CLI11": (r"CLI/", ["tools/"]),

@@ -94,7 +94,8 @@ const BadText kBadTexts[] = {
     // unknown and repeated keys
     {"rng:\n  size: 1MiB\n", "f:1:1: 'rng' is an unknown section; did you mean 'ring'?"},
     {"zebra: 1\n",
-     "f:1:1: 'zebra' is an unknown section; known are store, retention, ring, record, schedule, "
+     "f:1:1: 'zebra' is an unknown section; known are store, retention, disk, ring, record, "
+     "schedule, "
      "celery, log"},
     {"slice: 5ms\n",
      "f:1:1: 'slice' is no section; write 'schedule:' and below it, indented, 'slice: ...'"},
@@ -109,7 +110,7 @@ const BadText kBadTexts[] = {
      "f:4:3: ring.lanes: is given twice; keep one of this and line 2"},
     {"log: {}\nring: {}\nlog: {}\n", "f:3:1: log: is given twice; keep one of this and line 1"},
     {"<<: {}\n",
-     "f:1:1: '<<' is an unknown section; known are store, retention, ring, record, schedule, "
+     "f:1:1: '<<' is an unknown section; known are store, retention, disk, ring, record, schedule, "
      "celery, log"},
     // units and types
     {"ring:\n  size: 32\n", "f:2:9: ring.size: '32' has no unit; write 32MiB, 32KiB or 32B"},
@@ -186,7 +187,8 @@ const BadText kBadTexts[] = {
     {"log:\n  level: \xff\n", "f:2:10: holds a byte that is no text; write plain UTF-8"},
     {"log:\n  level: \xc3", "f:2:11: ends inside a character; write plain UTF-8"},
     {"\"a\\nb\": 1\n",
-     "f:1:1: 'a?b' is an unknown section; known are store, retention, ring, record, schedule, "
+     "f:1:1: 'a?b' is an unknown section; known are store, retention, disk, ring, record, "
+     "schedule, "
      "celery, log"},
 };
 

@@ -28,6 +28,7 @@ class ReplayTool(unittest.TestCase):
 
     def args(self, *more):
         data = [] if "--data" in more else ["--data", self.db]
+        data += [] if "--layout" in more else ["--layout", "single"]
         return [REPLAY, *data, "--ring", self.ring, *map(str, more)]
 
     def run_tool(self, *more, code=0):

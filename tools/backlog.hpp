@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "phlower/config/options.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/segment/segmented_store.hpp"
 #include "phlower/store/rows.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
@@ -61,6 +63,43 @@ inline Status make_backlog(const std::string& path, std::uint64_t rows, Nanoseco
   }
   if (status = db.exec("COMMIT"); !status.ok()) return status;
   return db.exec("PRAGMA journal_mode=WAL");
+}
+
+/// The same as a data folder: segments that were sealed when their rows were new. `rows` expired
+/// rows with details, in the spans of their times.
+inline Status make_backlog_segments(const Options& options, std::uint64_t rows, Nanoseconds age,
+                                    const std::vector<Record>& templates, Clock& clock) {
+  constexpr std::uint64_t kBatch = 2000;
+  // A clock that stands in the day in which the rows finished.
+  ManualClock then(clock.wall() - age - Hours(24));
+  SegmentOptions segments{options.store, options.retention, options.disk};
+  segments.store.helper_thread = false;
+  auto opened = SegmentedStore::open(segments, then);
+  if (!opened.ok()) return opened.status();
+  SegmentedStore& store = **opened;
+  FreshRecords records(templates, 77, then);
+  const Nanoseconds step = Nanoseconds(Hours(24)) / static_cast<std::int64_t>(rows + 1);
+  Status status;
+  for (std::uint64_t done = 0; status.ok() && done < rows;) {
+    status = store.begin();
+    for (std::uint64_t i = 0; status.ok() && i < kBatch && done < rows; ++i, ++done) {
+      then.advance(step);
+      status = store.upsert(records.next().view());
+    }
+    if (status.ok()) status = store.commit();
+    if (status.ok() && store.wal_bytes() > options.store.wal_soft_bytes) {
+      status = store.checkpoint().status();
+    }
+    while (status.ok() && store.tend_due(then.mono())) status = store.tend(then.mono()).status();
+  }
+  // The next span begins: what is written is complete, and sealed in the steps that follow.
+  for (int quiet = 0; status.ok() && quiet < 60;) {
+    then.advance(Seconds(quiet == 0 ? 3600 : 1));
+    const auto done = store.tend(then.mono());
+    status = done.status();
+    quiet = done.ok() && done->changed == 0 && !store.segments().upkeep_waits() ? quiet + 1 : 1;
+  }
+  return status;
 }
 
 }  // namespace phlower::tools

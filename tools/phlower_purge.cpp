@@ -12,6 +12,7 @@
 #include "phlower/ground/clock.hpp"
 #include "phlower/store/store.hpp"
 #include "purge_baseline.hpp"
+#include "purge_folder.hpp"
 #include "purge_options.hpp"
 #include "purge_outcome.hpp"
 #include "purge_run.hpp"
@@ -23,9 +24,7 @@ namespace {
 Status check_target(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return Status::from_errno(path);
-  if (S_ISDIR(info.st_mode)) {
-    return Status(Code::kNotOurs, path + ": is a directory; name the database file in it");
-  }
+  if (S_ISDIR(info.st_mode)) return Status();
   if (!S_ISREG(info.st_mode)) return Status(Code::kNotOurs, path + ": is no regular file");
   return Status();
 }
@@ -96,7 +95,7 @@ int finish(const PurgeOptions& options, const Status& status, PurgeOutcome& outc
     outcome.failure = status.message();
     outcome.done = false;
   }
-  const bool began = status.ok() || outcome.slices > 0;
+  const bool began = status.ok() || outcome.slices > 0 || outcome.segments > 0;
   if (!options.common.quiet && began) std::fputs(to_text(outcome).c_str(), stdout);
   if (options.common.json) std::printf("%s\n", to_json(outcome).dump().c_str());
   for (const std::string* text : {&outcome.note, &outcome.failure}) {
@@ -121,7 +120,13 @@ int purge(int argc, char** argv) {
   SystemClock clock;
   PurgeOutcome outcome;
   Status status = check_target(options.target);
-  if (status.ok()) {
+  outcome.folder = std::filesystem::is_directory(options.target);
+  if (status.ok() && outcome.folder) {
+    status = FolderPurge(options, clock, outcome).run();
+  } else if (status.ok() && (options.verify || options.rescue)) {
+    status = Status(Code::kNotOurs,
+                    options.target + ": a file; --verify and --rescue need a data folder");
+  } else if (status.ok()) {
     status = options.dry_run    ? dry_run(options, clock, outcome)
              : options.baseline ? run_baseline(options, clock, outcome)
                                 : purge_sliced(options, clock, outcome);

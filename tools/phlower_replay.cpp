@@ -42,7 +42,7 @@ Status make_backlog_file(const ReplayOptions& options, std::uint64_t rows, const
                          Clock& clock) {
   const std::string& path = options.engine.store.path;
   if (std::filesystem::exists(path)) {
-    return Status(Code::kInvalidArgument, path + ": exists already; a backlog needs a new file");
+    return Status(Code::kInvalidArgument, path + ": exists already; a backlog needs a new one");
   }
   if (!options.common.quiet) {
     std::fprintf(stderr, "making %s expired rows in %s\n", format_count(rows).c_str(),
@@ -52,7 +52,10 @@ Status make_backlog_file(const ReplayOptions& options, std::uint64_t rows, const
   const pid_t child = ::fork();
   if (child < 0) return Status::from_errno("fork");
   if (child == 0) {
-    const Status status = make_backlog(path, rows, kBacklogAge, capture.ended, clock);
+    const Status status =
+        options.engine.store.layout == Layout::kSingle
+            ? make_backlog(path, rows, kBacklogAge, capture.ended, clock)
+            : make_backlog_segments(options.engine, rows, kBacklogAge, capture.ended, clock);
     if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     ::_exit(status.ok() ? 0 : 1);
   }

@@ -33,6 +33,8 @@ struct PurgeOptions {
   std::optional<Nanoseconds> max_time;
   bool reclaim = false;
   bool dry_run = false;
+  bool verify = false;
+  std::optional<Hours> rescue;
   std::optional<OldWay> baseline;
 };
 
@@ -46,16 +48,24 @@ inline constexpr std::string_view kPurgeExamples =
     "  phlower-purge --invocations-older-than 48h --details-older-than 12h --reclaim \\\n"
     "      --max-time 10min --json history.db\n"
     "      a shorter memory, free pages back to the disk, at most ten minutes\n"
+    "  phlower-purge phlower-data\n"
+    "      unlinks the segments that are past their retention\n"
+    "  phlower-purge --verify phlower-data\n"
+    "      reads everything and says what is damaged\n"
+    "  phlower-purge --rescue 12h phlower-data\n"
+    "      an adopted file that is too large to wait for: its newest 12 hours, then away with it\n"
     "Exit: 0 done, 1 not done or a problem found, 2 wrong usage or configuration.\n"
     "Ctrl-C stops after the current slice; another run goes on from there.\n";
 
 /// What was written, before it is understood.
 struct PurgeText {
+  std::string rescue;
   std::string invocations, details, slice, duty, max_time, config, baseline;
 };
 
 inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
-  app.add_option("TARGET", options.target, "a Phlower database file; others may have it open")
+  app.add_option("TARGET", options.target,
+                 "a Phlower data folder or database file; others may have it open")
       ->type_name(" ");
   app.add_option("--invocations-older-than", text.invocations,
                  "delete rows this long after their task ended (default: 120h)")
@@ -73,6 +83,13 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
       ->type_name("SHARE");
   app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
   app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)")
+      ->type_name("DURATION");
+  app.add_flag(
+      "--verify", options.verify,
+      "of a folder: check catalog, files, checksums and counts; set aside what is damaged");
+  app.add_option("--rescue", text.rescue,
+                 "of a folder with an adopted file: copy its newest hours into segments, let the "
+                 "rest go")
       ->type_name("DURATION");
   app.add_flag("--dry-run", options.dry_run, "count what has expired; write nothing");
   app.add_option(
@@ -143,7 +160,8 @@ inline Status read_config(const std::string& path, PurgeOptions& options) {
 /// What the words mean together. Every error is wrong usage: exit 2.
 inline Status understand(const PurgeText& text, PurgeOptions& options) {
   using detail::wrong_usage;
-  if (options.target.empty()) return wrong_usage("TARGET is missing: a Phlower database file");
+  if (options.target.empty())
+    return wrong_usage("TARGET is missing: a Phlower data folder or database file");
   if (Status status = detail::read_config(text.config, options); !status.ok()) return status;
   options.store.path = options.target;
   const bool own_retention = !text.invocations.empty() || !text.details.empty();
@@ -178,6 +196,16 @@ inline Status understand(const PurgeText& text, PurgeOptions& options) {
   }
   if (options.baseline && (options.dry_run || options.reclaim)) {
     return wrong_usage("--baseline goes with neither --dry-run nor --reclaim");
+  }
+  if (!text.rescue.empty()) {
+    Hours hours{1};
+    if (status = detail::read_hours("--rescue", text.rescue, hours); !status.ok()) return status;
+    options.rescue = hours;
+  }
+  if ((options.verify || options.rescue) &&
+      (options.dry_run || options.baseline || options.reclaim ||
+       (options.verify && options.rescue))) {
+    return wrong_usage("--verify and --rescue stand alone");
   }
   if (options.dry_run && options.reclaim)
     return wrong_usage("--dry-run and --reclaim exclude each other");

@@ -23,6 +23,11 @@ struct PurgeOutcome {
   std::uint64_t checkpoints = 0;
   std::uint64_t wal_bytes_max = 0;
   std::uint64_t bytes_reclaimed = 0;
+  std::uint64_t segments = 0;  // of a folder: unlinked; with --verify: read
+  std::uint64_t damaged = 0;   // found by --verify
+  std::uint64_t rescued = 0;   // rows copied by --rescue
+  bool folder = false;
+  bool verify = false;
   std::uint64_t rows_left = 0;  // an estimate, where it stopped early
   Nanoseconds elapsed{0};
   std::string note;     // something the user should know although all went well
@@ -48,6 +53,11 @@ inline nlohmann::ordered_json to_json(const PurgeOutcome& outcome) {
       {"wal_bytes_max", outcome.wal_bytes_max},
       {"bytes_reclaimed", outcome.bytes_reclaimed},
       {"elapsed_s", std::chrono::duration<double>(outcome.elapsed).count()}};
+  if (outcome.folder) {
+    json["segments"] = outcome.segments;
+    json["damaged"] = outcome.damaged;
+    json["rescued"] = outcome.rescued;
+  }
   if (outcome.dry_run) {
     json["invocations_expired"] = outcome.invocations;
     json["details_expired"] = outcome.details;
@@ -62,6 +72,19 @@ inline std::string to_text(const PurgeOutcome& outcome) {
   if (outcome.dry_run) {
     return fmt::format("expired: {} rows and {} details; nothing was written\n",
                        format_count(outcome.invocations), format_count(outcome.details));
+  }
+  if (outcome.verify) {
+    return fmt::format("{} segments read in {}, {} damaged\n", outcome.segments,
+                       format_duration(outcome.elapsed), outcome.damaged);
+  }
+  if (outcome.folder) {
+    std::string text = outcome.rescued > 0
+                           ? fmt::format("copied {} rows\n", format_count(outcome.rescued))
+                           : std::string();
+    return text + fmt::format("unlinked {} segments: {} rows, {} details, {} in {}\n",
+                              outcome.segments, format_count(outcome.invocations),
+                              format_count(outcome.details), format_bytes(outcome.bytes_reclaimed),
+                              format_duration(outcome.elapsed));
   }
   const double seconds = std::chrono::duration<double>(outcome.elapsed).count();
   const auto rows = static_cast<double>(outcome.invocations);

@@ -35,6 +35,10 @@ class ReplayEngine {
       if (result.first_commit_ms < 0 && engine_->stats().committed > 0) {
         result.first_commit_ms = to_ms(static_cast<std::uint64_t>((clock_.mono() - begin).count()));
       }
+      if (result.purged_ms < 0 && engine_->stats().purged_invocations > 0 &&
+          engine_->purge_backlog_rows() == 0) {
+        result.purged_ms = to_ms(static_cast<std::uint64_t>((clock_.mono() - begin).count()));
+      }
       if (is_fatal(tick.status)) status = tick.status;
       result.rss_bytes_max = std::max(result.rss_bytes_max, sampled_memory());
       if (live.due(clock_.mono())) show(live, clock_.mono() - begin);

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -37,21 +38,24 @@ struct ReplayOptions {
 
 inline constexpr std::string_view kReplayExamples =
     "Examples:\n"
-    "  phlower-replay events.ndjson --data history.db\n"
+    "  phlower-replay events.ndjson --data history\n"
     "      the capture once, each task as it happened\n"
-    "  phlower-replay events.ndjson --data history.db --rate 1217 --duration 60s --backlog 300000\n"
+    "  phlower-replay events.ndjson --data history --rate 1217 --duration 60s --backlog 300000\n"
     "      a spike of 73,000 tasks a minute over 300,000 expired rows\n"
     "  phlower-replay events.ndjson --data old.db --rate 1217 --duration 60s --backlog 300000 "
     "--baseline batch50k\n"
     "      the same with the purge of old\n"
-    "  phlower-replay --data history.db --engine-only\n"
+    "  phlower-replay events.ndjson --data history --adopt old.db --rate 1217 --duration 60s\n"
+    "      the same beside a file of the origin's schema, taken over as it is\n"
+    "  phlower-replay --data history --engine-only\n"
     "  phlower-replay events.ndjson --rate max --records 100000 --produce-only --acked acked.txt\n"
     "      engine and producers apart, for tests with kills\n"
     "  phlower-replay --check-config config/phlower.yaml\n";
 
 /// Declares the options on `app`; `text` receives what needs a second look.
 struct ReplayText {
-  std::string data, layout = "single", ring, config, rate, duration, baseline;
+  std::string adopt;
+  std::string data, layout, ring, config, rate, duration, baseline;
   bool keep_forever = false;
 };
 
@@ -59,8 +63,16 @@ inline void declare(CLI::App& app, ReplayOptions& options, ReplayText& text) {
   app.add_option("CAPTURE", options.capture,
                  "recorded Celery events, one JSON object a line (channel, data)")
       ->type_name(" ");
-  app.add_option("--data", text.data, "the database file (default: store.path)")->type_name("FILE");
-  app.add_option("--layout", text.layout, "single (the only layout there is)")->type_name("NAME");
+  app.add_option("--data", text.data,
+                 "the data folder, or the database file of the layout single (default: store.path)")
+      ->type_name("PATH");
+  app.add_option(
+         "--layout", text.layout,
+         "segmented or single (default: single for an existing file and for --baseline, else "
+         "store.layout)")
+      ->type_name("NAME");
+  app.add_option("--adopt", text.adopt, "take this file over as the oldest segment (store.adopt)")
+      ->type_name("FILE");
   app.add_option("--ring", text.ring, "the ring file (default: ring.path)")->type_name("FILE");
   app.add_option("--config", text.config, "options from a YAML file")->type_name("FILE");
   app.add_option("--check-config", options.check_config, "check a YAML file and end")
@@ -99,6 +111,22 @@ inline void declare(CLI::App& app, ReplayOptions& options, ReplayText& text) {
       ->type_name("N");
 }
 
+/// An existing file cannot be but of the layout single, and the ways of old know no other.
+inline Status choose_layout(const ReplayText& text, StoreOptions& store) {
+  if (text.layout == "segmented" || text.layout == "single") {
+    store.layout = text.layout == "single" ? Layout::kSingle : Layout::kSegmented;
+  } else if (!text.layout.empty()) {
+    return Status(Code::kInvalidArgument,
+                  "--layout: '" + text.layout + "' is neither segmented nor single");
+  } else if (!text.baseline.empty() || std::filesystem::is_regular_file(store.path)) {
+    store.layout = Layout::kSingle;
+  }
+  if (!text.baseline.empty() && store.layout != Layout::kSingle) {
+    return Status(Code::kInvalidArgument, "--baseline needs --layout single");
+  }
+  return Status();
+}
+
 /// What the words mean together. Errors: kInvalidArgument or kInvalidConfig; exit 2.
 inline Status understand(const ReplayText& text, ReplayOptions& options) {
   const auto wrong = [](std::string what) {
@@ -112,9 +140,8 @@ inline Status understand(const ReplayText& text, ReplayOptions& options) {
   if (!text.data.empty()) options.engine.store.path = text.data;
   if (!text.ring.empty()) options.engine.ring.path = text.ring;
   if (text.keep_forever) options.engine.retention.keep_forever = true;
-  if (text.layout != "single") {
-    return wrong("--layout: '" + text.layout + "' is not a layout of this version; use single");
-  }
+  if (!text.adopt.empty()) options.engine.store.adopt = text.adopt;
+  if (Status status = choose_layout(text, options.engine.store); !status.ok()) return status;
   if (!text.rate.empty()) {
     const auto rate = parse_rate(text.rate);
     if (!rate.ok()) return rate.status().with_context("--rate");

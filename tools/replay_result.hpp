@@ -29,6 +29,7 @@ struct ReplayResult {
   std::uint64_t rss_bytes_max = 0;
   double ring_fill_max = 0;
   double elapsed_s = 0;
+  double purged_ms = -1;        // from opening until nothing was left to purge
   double first_commit_ms = -1;  // from opening to the first committed record
   Histogram flush_age;
   Histogram hold;
@@ -74,6 +75,7 @@ inline nlohmann::ordered_json to_json(const ReplayResult& result, bool whole) {
       {"purged", result.purged},
       {"purged_details", result.purged_details},
       {"purge_left", result.purge_left},
+      {"purged_ms", result.purged_ms},
       {"first_commit_ms", result.first_commit_ms},
       {"health", result.health},
       {"elapsed_s", result.elapsed_s}};
@@ -113,6 +115,8 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
   line("memory, largest", format_bytes(result.rss_bytes_max));
   if (result.first_commit_ms >= 0)
     line("first commit after", fmt::format("{:.0f} ms", result.first_commit_ms));
+  if (result.purged > 0 && result.purged_ms >= 0)
+    line("all purged after", fmt::format("{:.0f} ms", result.purged_ms));
   line("health at the end", result.health);
   line("time", fmt::format("{:.1f} s", result.elapsed_s));
   return text;

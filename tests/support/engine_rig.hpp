@@ -16,6 +16,7 @@ namespace phlower::testing {
 /// Small sizes, so that a test reaches the limits.
 inline Options small_options(const TempDir& dir) {
   Options options;
+  options.store.layout = Layout::kSingle;
   options.store.path = dir / "history.db";
   options.store.cache_bytes = 2 << 20;
   options.ring.path = dir / "ring";

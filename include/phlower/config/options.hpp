@@ -18,13 +18,32 @@ enum class Durability : std::uint8_t {
   kPower,    // power loss too: the ring must be on a disk, every submit waits for it
 };
 
+/// How the history lies on the disk.
+enum class Layout : std::uint8_t {
+  kSegmented,  // a folder with one file for each span of time; what expires is unlinked
+  kSingle,     // one file in the origin's schema, purged row by row
+};
+
 struct StoreOptions {
-  std::string path = "phlower.db";  // the database file
+  Layout layout = Layout::kSegmented;
+  std::string path = "phlower-data";  // the folder, or the file where the layout is single
+  std::string adopt;                  // a file of another layout, taken over as the oldest segment
   Durability durability = Durability::kProcess;
   std::uint64_t cache_bytes = 32ull << 20;  // SQLite page cache, 1MiB..4GiB; memory against reads
   std::uint64_t wal_soft_bytes = 16ull << 20;  // checkpoint from here; larger: longer fsyncs
   std::uint64_t wal_hard_bytes = 64ull << 20;  // nothing is added before a checkpoint here
   bool reclaim = true;                         // give free pages back where auto_vacuum allows it
+  std::uint32_t segment_rows = 2'000'000;      // a segment with as many is complete; 8 bytes each
+  std::uint64_t segment_bytes = 512ull << 20;  // or one of this size
+  bool helper_thread =
+      true;  // seals and unlinks; false: the engine's own slices, some of them long
+};
+
+/// What the segments may take of the disk. Above it the oldest go before their time.
+struct DiskOptions {
+  std::uint64_t cap_bytes = 64ull << 30;
+  std::uint32_t cap_percent = 80;  // of the file system
+  Hours floor{1};                  // what is younger stays, whatever it takes
 };
 
 struct RetentionOptions {
@@ -68,6 +87,7 @@ struct LogOptions {
 struct Options {
   StoreOptions store;
   RetentionOptions retention;
+  DiskOptions disk;
   RingOptions ring;
   RecordOptions record;
   ScheduleOptions schedule;

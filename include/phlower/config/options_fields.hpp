@@ -2,11 +2,13 @@
 // written. What else must hold between knobs stands in `check_options`.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "phlower/config/config_errors.hpp"
@@ -18,7 +20,9 @@ namespace phlower {
 
 namespace field {
 
-struct Text {};
+struct Text {
+  bool may_be_empty = false;
+};
 struct Choice {
   std::span<const std::string_view> names;
 };
@@ -40,6 +44,7 @@ inline constexpr std::uint64_t kKiB = 1ull << 10;
 inline constexpr std::uint64_t kMiB = 1ull << 20;
 inline constexpr std::uint64_t kGiB = 1ull << 30;
 inline constexpr std::string_view kDurabilities[] = {"process", "power"};
+inline constexpr std::string_view kLayouts[] = {"segmented", "single"};
 inline constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warning", "error", "off"};
 
 inline Status wrong(std::string text) { return {Code::kInvalidConfig, std::move(text)}; }
@@ -54,7 +59,10 @@ inline Status out_of_range(std::string_view is, std::string_view low, std::strin
 
 inline std::string write(const std::string& value, Text) { return value; }
 inline std::string write(const std::string& value, Choice) { return value; }
-inline std::string write(Durability value, Choice choice) {
+template <class Enum>
+concept Named = std::is_enum_v<Enum>;
+template <Named Enum>
+std::string write(Enum value, Choice choice) {
   return std::string(choice.names[static_cast<std::size_t>(value)]);
 }
 inline std::string write(bool value, Switch) { return value ? "true" : "false"; }
@@ -67,8 +75,8 @@ inline std::string write(Nanoseconds value, Span) {
 
 // ---- check: is the value in its range?
 
-inline Status check(const std::string& value, Text) {
-  if (value.empty()) return wrong("is empty; write a path");
+inline Status check(const std::string& value, Text kind) {
+  if (value.empty() && !kind.may_be_empty) return wrong("is empty; write a path");
   if (value.size() > 4000) return wrong("is longer than 4000 bytes; write a shorter path");
   if (value.find('\0') != std::string::npos) return wrong("holds a NUL byte; write a path");
   return {};
@@ -81,9 +89,14 @@ inline Status check(const std::string& value, Choice choice) {
   }
   return wrong(shown_text(value) + " is not known here; write one of " + all);
 }
-inline Status check(Durability value, Choice choice) {
-  const bool known = static_cast<std::size_t>(value) < choice.names.size();
-  return known ? Status() : wrong("is no durability; write process or power");
+template <Named Enum>
+Status check(Enum value, Choice choice) {
+  if (static_cast<std::size_t>(value) < choice.names.size()) return {};
+  std::string all;
+  for (const std::string_view name : choice.names) {
+    all.append(all.empty() ? "" : ", ").append(name);
+  }
+  return wrong("is none that there is; write one of " + all);
 }
 inline Status check(bool, Switch) { return {}; }
 template <class Value, class Range>
@@ -106,10 +119,12 @@ inline Status read(std::string_view text, std::string& value, Choice choice) {
   value = std::move(wanted);
   return {};
 }
-inline Status read(std::string_view text, Durability& value, Choice choice) {
+template <Named Enum>
+Status read(std::string_view text, Enum& value, Choice choice) {
   std::string name;
   if (Status status = read(text, name, choice); !status.ok()) return status;
-  value = name == kDurabilities[1] ? Durability::kPower : Durability::kProcess;
+  const auto at = std::find(choice.names.begin(), choice.names.end(), name);
+  value = static_cast<Enum>(at - choice.names.begin());
   return {};
 }
 inline Status read(std::string_view text, bool& value, Switch) {
@@ -169,15 +184,23 @@ inline Status read(std::string_view text, Milliseconds& value, Span range) {
 template <class OptionsT, class Visitor>
 void visit_options(OptionsT& o, Visitor&& visit) {
   using namespace field;
+  visit("store.layout", o.store.layout, Choice{kLayouts});
   visit("store.path", o.store.path, Text{});
+  visit("store.adopt", o.store.adopt, Text{true});
   visit("store.durability", o.store.durability, Choice{kDurabilities});
   visit("store.cache", o.store.cache_bytes, Bytes{kMiB, 4 * kGiB});
   visit("store.wal_soft", o.store.wal_soft_bytes, Bytes{kMiB, kGiB});
   visit("store.wal_hard", o.store.wal_hard_bytes, Bytes{4 * kMiB, 4 * kGiB});
   visit("store.reclaim", o.store.reclaim, Switch{});
+  visit("store.segment_rows", o.store.segment_rows, Count{1000, 16'000'000});
+  visit("store.segment_size", o.store.segment_bytes, Bytes{kMiB, 16 * kGiB});
+  visit("store.helper_thread", o.store.helper_thread, Switch{});
   visit("retention.invocations", o.retention.invocations, Span{Hours(1), Hours(87600)});
   visit("retention.details", o.retention.details, Span{Hours(1), Hours(87600)});
   visit("retention.keep_forever", o.retention.keep_forever, Switch{});
+  visit("disk.cap", o.disk.cap_bytes, Bytes{16 * kMiB, kKiB * kKiB * kGiB});
+  visit("disk.cap_share", o.disk.cap_percent, Percent{1, 100});
+  visit("disk.floor", o.disk.floor, Span{Hours(1), Hours(87600)});
   visit("ring.path", o.ring.path, Text{});
   visit("ring.size", o.ring.size_bytes, Bytes{256 * kKiB, 16 * kGiB});
   visit("ring.chunk", o.ring.chunk_bytes, Bytes{32 * kKiB, 256 * kKiB});

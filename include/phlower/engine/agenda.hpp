@@ -16,7 +16,7 @@ namespace phlower {
 /// Looks at the ring and the store, cheaply, before each slice. Not thread safe.
 class Agenda {
  public:
-  Agenda(const Options& options, Store& store, UpkeepSlices& upkeep, const Trouble& trouble,
+  Agenda(const Options& options, HistoryStore& store, UpkeepSlices& upkeep, const Trouble& trouble,
          Clock& clock, EngineStats& stats)
       : options_(options),
         store_(store),
@@ -36,6 +36,7 @@ class Agenda {
     backlog.wal_fill = static_cast<double>(store_.wal_bytes()) /
                        static_cast<double>(options_.store.wal_hard_bytes);
     stats_.wal_bytes_max = std::max(stats_.wal_bytes_max, store_.wal_bytes());
+    backlog.tend_due = store_.tend_due(now);
     if (trouble_.waiting(now)) return backlog;  // nothing can be written now
     backlog.flush_due = salvaging || ring_due(now, backlog.ring_fill);
     backlog.checkpoint_due = checkpoint_due(now);
@@ -122,7 +123,7 @@ class Agenda {
   }
 
   const Options& options_;
-  Store& store_;
+  HistoryStore& store_;
   UpkeepSlices& upkeep_;
   const Trouble& trouble_;
   Clock& clock_;

@@ -32,6 +32,8 @@
 #include "phlower/ring/salvage.hpp"
 #include "phlower/schedule/fair_queue.hpp"
 #include "phlower/schedule/weights.hpp"
+#include "phlower/segment/segmented_store.hpp"
+#include "phlower/store/history.hpp"
 #include "phlower/store/store.hpp"
 
 namespace phlower {
@@ -97,11 +99,30 @@ class Engine {
 
   /// The newest version of a task's row, if its retention is not over.
   Result<std::optional<Record>> get(std::string_view task_id) {
-    return store_->get(task_id, clock_.wall());
+    auto history = this->history();
+    if (!history.ok()) return history.status();
+    return history->get(task_id);
   }
   /// The newest rows of a task, newest first.
   Result<std::vector<Record>> list_by_task(std::string_view task_name, std::uint32_t limit) {
-    return store_->list_by_task(task_name, limit, clock_.wall());
+    Query query;
+    query.task_name = task_name;
+    query.limit = limit;
+    auto answer = list(query);
+    if (!answer.ok()) return answer.status();
+    return std::move(answer->records);
+  }
+  /// Rows that a query asks for, newest first, with a cursor to go on from.
+  Result<QueryAnswer> list(const Query& query) {
+    auto history = this->history();
+    if (!history.ok()) return history.status();
+    return history->list(query);
+  }
+  /// All questions that a history answers, as of now. Use it before the next `tick`.
+  Result<History> history() {
+    auto sources = store_->sources();
+    if (!sources.ok()) return sources.status();
+    return History(*std::move(sources), cutoffs_at(options_.retention, clock_.wall()));
   }
 
   HealthReport health() const { return trouble_.report(clock_.mono()); }
@@ -123,13 +144,26 @@ class Engine {
 
   Status start() {
     if (Status status = check_places(options_); !status.ok()) return status;
-    auto store = Store::open(options_.store, options_.retention);
-    if (!store.ok()) return store.status();
-    store_ = *std::move(store);
+    if (Status status = open_store(); !status.ok()) return status;
     flush_.emplace(*store_, clock_, stats_);
     upkeep_.emplace(*store_, clock_, stats_);
     agenda_.emplace(options_, *store_, *upkeep_, trouble_, clock_, stats_);
     return open_ring();
+  }
+
+  Status open_store() {
+    if (options_.store.layout == Layout::kSingle) {
+      auto single = Store::open(options_.store, options_.retention);
+      if (!single.ok()) return single.status();
+      store_ = *std::move(single);
+      return Status();
+    }
+    auto segmented =
+        SegmentedStore::open({options_.store, options_.retention, options_.disk}, clock_, log_);
+    if (!segmented.ok()) return segmented.status();
+    Status remembered = (*segmented)->segments().remember_retention();
+    store_ = *std::move(segmented);
+    return remembered;
   }
 
   Status open_ring() {
@@ -188,6 +222,7 @@ class Engine {
       case Work::kPurge: return upkeep_->run_purge(clock_.wall(), target);
       case Work::kReclaim: return upkeep_->run_reclaim(target);
       case Work::kRecount: return upkeep_->run_recount(target);
+      case Work::kTend: return upkeep_->run_tend();
     }
     return Status(Code::kInternal, "unknown kind of work");
   }
@@ -246,7 +281,7 @@ class Engine {
   EngineStats stats_;
   Trouble trouble_;
   FairQueue queue_;
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<HistoryStore> store_;
   std::unique_ptr<RingConsumer> ring_;
   std::vector<Salvage> salvages_;
   std::optional<FlushSlice> flush_;

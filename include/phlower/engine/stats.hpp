@@ -8,7 +8,7 @@
 #include "phlower/ground/histogram.hpp"
 #include "phlower/ring/stats.hpp"
 #include "phlower/schedule/work.hpp"
-#include "phlower/store/store.hpp"
+#include "phlower/store/history_store.hpp"
 
 namespace phlower {
 
@@ -33,7 +33,7 @@ struct EngineStats {
   std::uint64_t committed = 0;  // records in committed transactions, salvaged ones included
   std::uint64_t salvaged = 0;   // of these, from rings of an earlier boot
   std::uint64_t poisoned = 0;   // records that the store refused for good; they count as committed
-  std::uint64_t purged_invocations = 0;
+  std::uint64_t purged_invocations = 0;  // past their retention: deleted, or unlinked with a file
   std::uint64_t purged_details = 0;
   std::uint64_t reclaimed_pages = 0;
   std::uint64_t checkpoints = 0;  // that emptied the WAL
@@ -41,6 +41,7 @@ struct EngineStats {
   std::uint64_t failures = 0;     // other errors of the store, each of them tried again
   std::uint64_t wal_bytes_max = 0;
   double ring_fill_max = 0;
+  TendReport files;  // of the layout `segmented`: segments, what was too old, what went early
   PerWork<std::uint64_t> slices;
   PerWork<Nanoseconds> spent;
   Histogram flush_age;  // from submit to commit, one entry a record

@@ -9,7 +9,7 @@ namespace phlower {
 /// Not thread safe. Each `run_*` is one bounded step; on an error nothing of it is kept.
 class UpkeepSlices {
  public:
-  UpkeepSlices(Store& store, Clock& clock, EngineStats& stats)
+  UpkeepSlices(HistoryStore& store, Clock& clock, EngineStats& stats)
       : store_(store), clock_(clock), stats_(stats) {}
 
   /// Deletes expired rows until `target` is nearly used, oldest first, in one transaction.
@@ -81,6 +81,17 @@ class UpkeepSlices {
     return SliceReport{rows, spent, Nanoseconds(0)};
   }
 
+  /// One step for the files of the layout.
+  Result<SliceReport> run_tend() {
+    const MonoTime begin = clock_.mono();
+    auto done = store_.tend(begin);
+    if (!done.ok()) return done.status();
+    stats_.purged_invocations += done->purged_invocations - tended_.purged_invocations;
+    stats_.purged_details += done->purged_details - tended_.purged_details;
+    tended_ = stats_.files = *done;
+    return SliceReport{done->changed, clock_.mono() - begin, Nanoseconds(0)};
+  }
+
   /// False once a purge slice found nothing more that is due.
   bool purge_more() const { return purge_more_; }
   void purge_may_be_due() { purge_more_ = true; }
@@ -91,11 +102,12 @@ class UpkeepSlices {
  private:
   static constexpr std::uint32_t kPurgeRowsMax = 256;
 
-  Store& store_;
+  HistoryStore& store_;
   Clock& clock_;
   EngineStats& stats_;
   Nanoseconds commit_cost_{Microseconds(500)};
   Nanoseconds row_cost_{Microseconds(50)};
+  TendReport tended_;  // as of the last step
   std::uint32_t purge_rows_ = 16;
   std::uint32_t reclaim_pages_ = 32;
   std::uint32_t recount_rows_ = 1024;

@@ -31,6 +31,7 @@ enum class Code : std::int32_t {
   kUnsupported = 13,     // this system or file cannot do what was asked
   kDetached = 14,        // the producer lost its lane or was never attached
   kInternal = 15,        // a defect in Phlower itself
+  kReload = 16,          // what was being read has gone in the meantime; ask again
 };
 
 /// The stable lower-case name of a code, as it stands in logs and JSON.
@@ -52,6 +53,7 @@ constexpr std::string_view code_name(Code code) noexcept {
     case Code::kUnsupported: return "unsupported";
     case Code::kDetached: return "detached";
     case Code::kInternal: return "internal";
+    case Code::kReload: return "reload";
   }
   return "unknown";
 }

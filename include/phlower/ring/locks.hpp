@@ -97,6 +97,9 @@ class LockFile {
   /// descriptor was lost), kUnsupported (no such locks here). Blocks: never.
   Status try_lock(std::int64_t byte) { return set(F_WRLCK, byte); }
 
+  /// The same for a lock that others may share; whoever wants it alone waits for all of them.
+  Status try_share(std::int64_t byte) { return set(F_RDLCK, byte); }
+
   void unlock(std::int64_t byte) { static_cast<void>(set(F_UNLCK, byte)); }
 
   dev_t device() const { return device_; }

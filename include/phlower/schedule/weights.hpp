@@ -22,6 +22,7 @@ struct Backlog {
   Nanoseconds purge_starved_for{0};  // since the last purge slice, while one was due
   bool reclaim_due = false;          // free pages that can be given back
   bool recount_due = false;          // rows not counted yet
+  bool tend_due = false;             // segments to rotate, seal or unlink
   bool disk_full = false;            // the last write found no room
 };
 
@@ -70,6 +71,8 @@ constexpr PerWork<double> weights_for(const Backlog& backlog) noexcept {
   weights[Work::kPurge] = purge_weight(backlog);
   if (backlog.reclaim_due && quiet && wal_has_room) weights[Work::kReclaim] = 40;
   if (backlog.recount_due && quiet) weights[Work::kRecount] = 40;
+  // Short steps, and what makes room again: never held back.
+  if (backlog.tend_due) weights[Work::kTend] = 100;
   return weights;
 }
 

@@ -17,14 +17,15 @@ enum class Work : std::uint8_t {
   kPurge,       // expired rows out of the store
   kReclaim,     // free pages back to the file system
   kRecount,     // rows counted after a start
+  kTend,        // the files of the layout: rotating, sealing, unlinking
 };
-inline constexpr std::size_t kWorkKinds = 5;
+inline constexpr std::size_t kWorkKinds = 6;
 
 constexpr std::size_t index_of(Work work) noexcept { return static_cast<std::size_t>(work); }
 
 constexpr std::string_view work_name(Work work) noexcept {
-  constexpr std::array<std::string_view, kWorkKinds> names{"flush", "checkpoint", "purge",
-                                                           "reclaim", "recount"};
+  constexpr std::array<std::string_view, kWorkKinds> names{"flush",   "checkpoint", "purge",
+                                                           "reclaim", "recount",    "tend"};
   return names[index_of(work)];
 }
 

@@ -47,9 +47,26 @@ class FamilySet {
       fresh.push_back(std::move(family));
     }
     families_ = std::move(fresh);
+    ++listings_;
     return Status();
   }
-  void clear() { families_.clear(); }
+  void clear() {
+    families_.clear();
+    ++listings_;
+  }
+  /// Changes whenever other tables are there to read.
+  std::uint64_t listing() const {
+    std::uint64_t dropped = 0;
+    for (const auto& family : families_) dropped += family->state.dropped;
+    return listings_ << 16 | dropped;
+  }
+  std::vector<TableFamily> tables() const {
+    std::vector<TableFamily> found;
+    for (const auto& family : families_) {
+      if (!family->state.dropped) found.push_back(family->tables);
+    }
+    return found;
+  }
 
   // -- Transactions ---------------------------------------------------------------------------
   void snapshot() {
@@ -266,6 +283,7 @@ class FamilySet {
 
   sqlite::Connection& db_;
   std::vector<std::unique_ptr<Family>> families_;
+  std::uint64_t listings_ = 0;
 };
 
 }  // namespace phlower

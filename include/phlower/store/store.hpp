@@ -17,6 +17,8 @@
 #include "phlower/ring/position.hpp"
 #include "phlower/store/checkpoint.hpp"
 #include "phlower/store/family_set.hpp"
+#include "phlower/store/family_source.hpp"
+#include "phlower/store/history_store.hpp"
 #include "phlower/store/open_file.hpp"
 #include "phlower/store/positions.hpp"
 #include "phlower/store/reclaim.hpp"
@@ -30,49 +32,49 @@ namespace phlower {
 /// except `open`, which waits at most one second for one.
 /// Errors of every call: kBusy (another process has the lock), kDiskFull, kIo, kCorrupt, kNotOurs;
 /// each names the file and the statement.
-class Store {
+class Store final : public HistoryStore {
  public:
   /// Opens the file as it is: no rewrite, no index build, no scan. Errors: kNotFound (file or
   /// folder), kPermission, kNotOurs (nothing was changed), kVersion, kBusy, kIo, kCorrupt.
   static Result<std::unique_ptr<Store>> open(const StoreOptions& options,
                                              const RetentionOptions& retention,
                                              OpenMode mode = OpenMode::kEngine);
-  ~Store() { rollback(); }
+  ~Store() override { rollback(); }
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
   /// What the file was found to be.
   FileKind kind() const noexcept { return kind_; }
-  const std::string& path() const noexcept { return db_.path(); }
+  const std::string& path() const noexcept override { return db_.path(); }
 
   // -- Ring positions -------------------------------------------------------------------------
-  Result<RingPositions> load_positions(const RingId& ring);
+  Result<RingPositions> load_positions(const RingId& ring) override;
   /// Inside a transaction as part of it, else in one of its own.
   Status forget_ring(const RingId& ring);
 
   // -- One transaction at a time --------------------------------------------------------------
   /// Takes the write lock. kBusy at once when another process has it.
-  Status begin();
+  Status begin() override;
   /// Adds or merges one version of a task. kInvalidArgument: this record can never be stored; it
   /// left no trace and the transaction goes on. After any other error the transaction is lost:
   /// every call returns that error until `rollback`.
-  Status upsert(const RecordView& record);
-  Status save_positions(const RingPositions& positions);
+  Status upsert(const RecordView& record) override;
+  Status save_positions(const RingPositions& positions) override;
   /// Rows and positions become durable together. On an error everything is rolled back.
-  Status commit();
+  Status commit() override;
   /// Counts and cursors are as before `begin`. Does nothing outside a transaction.
-  void rollback() noexcept;
+  void rollback() noexcept override;
   bool in_transaction() const noexcept { return in_transaction_; }
 
   // -- Retention ------------------------------------------------------------------------------
   /// Looks at no more than `max_rows` rows inside the open transaction, oldest first, and deletes
   /// what has expired at `now`.
-  Result<PurgeReport> purge_some(WallTime now, std::uint32_t max_rows);
+  Result<PurgeReport> purge_some(WallTime now, std::uint32_t max_rows) override;
   /// Whether `purge_some` would have anything to do. Microseconds.
-  Result<bool> purge_due(WallTime now);
+  Result<bool> purge_due(WallTime now) override;
   /// An estimate of rows and details that have expired, from the distance of row ids (rows are
   /// written about in the order in which they end). Microseconds; for weights and progress.
-  std::uint64_t purge_backlog_rows(WallTime now);
+  std::uint64_t purge_backlog_rows(WallTime now) override;
   /// Dry run: counts what has expired at `now` in steps of at most `max_rows` rows, without a
   /// transaction. The first call starts; the report holds the totals so far, `more` until the end.
   Result<PurgeReport> census_some(WallTime now, std::uint32_t max_rows);
@@ -82,31 +84,32 @@ class Store {
   // -- WAL and free pages; both outside a transaction -----------------------------------------
   /// A PASSIVE checkpoint of all frames that readers allow. Never waits for a lock. When all is
   /// moved and nobody reads, the log is reset too.
-  Result<CheckpointReport> checkpoint();
+  Result<CheckpointReport> checkpoint() override;
   /// Size of the log that the next commit appends to; 0 when it starts anew.
-  std::uint64_t wal_bytes() const noexcept { return wal_ ? wal_->bytes() : 0; }
+  std::uint64_t wal_bytes() const noexcept override { return wal_ ? wal_->bytes() : 0; }
   std::uint64_t wal_bytes_max() const noexcept { return wal_ ? wal_->bytes_max() : 0; }
   /// Returns up to `pages` free pages to the file system, in one transaction of its own; the file
   /// shrinks at the next checkpoint. kUnsupported: the file has no auto_vacuum, the sentence says
   /// what is needed.
-  Result<ReclaimReport> reclaim_some(std::uint32_t pages);
-  bool can_reclaim() const noexcept { return can_reclaim_; }
-  std::uint64_t free_pages();
+  Result<ReclaimReport> reclaim_some(std::uint32_t pages) override;
+  bool can_reclaim() const noexcept override { return can_reclaim_; }
+  std::uint64_t free_pages() override;
   std::uint32_t page_size() const noexcept { return page_size_; }
 
   // -- Counts ---------------------------------------------------------------------------------
   /// One slice of the recount over at most `rows` rows. True: more to do.
-  Result<bool> recount_some(std::uint32_t rows);
+  Result<bool> recount_some(std::uint32_t rows) override;
   /// Whether `recount_some` has anything to do: after an open, and again some time after another
   /// process has written to the file.
   bool recount_due() const { return !families_.counted(); }
-  Counts counts() const;
+  Counts counts() const override;
 
   // -- Reads; retention is exact at `now`, whatever has been purged ---------------------------
   Result<std::optional<Record>> get(std::string_view task_id, WallTime now);
   /// Newest first, rows that have not ended last; at most `limit`.
   Result<std::vector<Record>> list_by_task(std::string_view task_name, std::uint32_t limit,
                                            WallTime now);
+  Result<std::vector<Source*>> sources() override;
 
  private:
   Store(const RetentionOptions& retention, OpenMode mode, OpenedFile file, std::uint32_t page_size,
@@ -151,6 +154,8 @@ class Store {
   bool counts_stale_ = false;             // another process wrote since the count began
   UnixSeconds details_cutoff_ = -kNever;  // of the last purge
   std::optional<PurgeReport> census_;
+  std::vector<std::unique_ptr<FamilySource>> sources_;  // after db_: they hold its statements
+  std::uint64_t sources_of_ = 0;                        // the listing of tables that they show
 };
 
 }  // namespace phlower

@@ -250,6 +250,7 @@ inline Status Store::thaw() {
   auto look = look_at_tables(*db);
   if (!look.ok()) return look.status();
   families_.clear();
+  sources_.clear();
   db_ = std::move(*db);
   frozen_ = false;
   census_.reset();
@@ -265,6 +266,22 @@ inline Result<std::vector<Record>> Store::list_by_task(std::string_view task_nam
                                                        std::uint32_t limit, WallTime now) {
   if (Status status = thaw(); !status.ok()) return status;
   return families_.list(task_name, limit, cutoffs_at(retention_, now));
+}
+
+inline Result<std::vector<Source*>> Store::sources() {
+  if (Status status = thaw(); !status.ok()) return status;
+  if (sources_of_ != families_.listing()) {
+    sources_.clear();
+    for (const TableFamily& family : families_.tables()) {
+      if (family.invocations.empty()) continue;
+      const auto seq = static_cast<std::int64_t>(sources_.size());
+      sources_.push_back(std::make_unique<FamilySource>(db_, family, seq));
+    }
+    sources_of_ = families_.listing();
+  }
+  std::vector<Source*> list;
+  for (const auto& source : sources_) list.push_back(source.get());
+  return list;
 }
 
 }  // namespace phlower

@@ -1,6 +1,7 @@
 // What the store tells its callers: counts, reports and modes, without a word of SQLite.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -57,6 +58,20 @@ struct ReclaimReport {
   std::uint64_t pages_left = 0;  // free pages still in the file
 };
 
+/// What one step of the upkeep of files did, and sums since the store was opened.
+struct TendReport {
+  std::uint64_t changed = 0;             // segments that changed their state in this step
+  std::uint64_t purged_invocations = 0;  // the rest are sums: unlinked past their retention
+  std::uint64_t purged_details = 0;
+  std::uint64_t dropped_invocations = 0;  // unlinked before it, because the disk was short
+  std::uint64_t dropped_details = 0;
+  std::uint64_t too_old = 0;        // records refused: past their retention when they came
+  std::uint64_t late = 0;           // records that went to a segment of an earlier span
+  std::uint64_t set_aside = 0;      // damaged segments
+  std::uint64_t pending_bytes = 0;  // of files that no reader sees any more and that still stand
+  std::uint64_t segments = 0;       // files that are read
+};
+
 /// When rows and details expire, for one moment. A time at or below its cutoff is expired.
 struct Cutoffs {
   UnixSeconds invocations = -std::numeric_limits<double>::infinity();
@@ -70,6 +85,18 @@ inline Cutoffs cutoffs_at(const RetentionOptions& retention, WallTime now) noexc
   const double details = seconds - std::chrono::duration<double>(retention.details).count();
   // Details never outlive their row, whatever was configured.
   return {invocations, details > invocations ? details : invocations};
+}
+
+/// Whole microseconds since 1970, as segments keep times and as orders go by.
+inline std::int64_t to_us(UnixSeconds seconds) noexcept {
+  return static_cast<std::int64_t>(std::llround(seconds * 1e6));
+}
+inline UnixSeconds from_us(std::int64_t us) noexcept { return static_cast<double>(us) / 1e6; }
+
+/// A cutoff in whole microseconds: what is at or below it has expired. The lowest number: nothing.
+inline std::int64_t cutoff_us(UnixSeconds cutoff) noexcept {
+  if (!(cutoff > -9e12)) return std::numeric_limits<std::int64_t>::min();
+  return static_cast<std::int64_t>(std::floor(cutoff * 1e6));
 }
 
 /// The time that retention counts from: the end, else the start, else the arrival; 0 if unknown.

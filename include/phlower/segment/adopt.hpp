@@ -1,0 +1,164 @@
+// Taking over a file of another layout as it is: looked at, never written, read through its own
+// tables, unlinked when its newest row is past its retention.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "phlower/segment/catalog.hpp"
+#include "phlower/store/family_source.hpp"
+#include "phlower/store/open_file.hpp"
+#include "phlower/store/positions.hpp"
+
+namespace phlower {
+
+/// An adopted file, open for reading. Not thread safe.
+class AdoptedFile {
+ public:
+  static Result<std::unique_ptr<AdoptedFile>> open(const std::string& path) {
+    auto db = sqlite::Connection::open(path, sqlite::Access::kFrozen);
+    if (!db.ok()) return db.status();
+    if (Status set = sqlite::set_reader_pragmas(*db); !set.ok()) return set;
+    auto look = look_at_tables(*db);
+    if (!look.ok()) return look.status();
+    std::unique_ptr<AdoptedFile> file(new AdoptedFile(*std::move(db)));
+    file->has_positions_ = look->own_tables;
+    // Before all segments in the order of versions.
+    auto seq = -static_cast<std::int64_t>(look->families.size());
+    for (const TableFamily& family : look->families) {
+      if (family.invocations.empty()) continue;
+      file->sources_.push_back(std::make_unique<FamilySource>(file->db_, family, seq++));
+    }
+    file->families_ = std::move(look->families);
+    return file;
+  }
+
+  const std::vector<std::unique_ptr<FamilySource>>& sources() const { return sources_; }
+
+  Result<RingPositions> load_positions(const RingId& ring) {
+    if (!has_positions_) return RingPositions{ring, {}, {}};
+    return PositionTables(db_).load(ring);
+  }
+
+  /// Fills in times and rows, by indexes and row ids alone. A table without an index on its end is
+  /// as new as the file.
+  Status measure(SegmentInfo& info) {
+    for (const TableFamily& family : families_) {
+      if (family.invocations.empty()) continue;
+      const std::string from = " FROM \"" + family.invocations + "\"";
+      const auto first = db_.query_integer("SELECT min(rowid)" + from);
+      const auto last = db_.query_integer("SELECT max(rowid)" + from);
+      if (!first.ok() || !last.ok()) return first.ok() ? last.status() : first.status();
+      if (*last == 0) continue;
+      info.rows += static_cast<std::uint64_t>(*last - *first + 1);
+      if (Status status = measure_times(family, from, info); !status.ok()) return status;
+    }
+    return Status();
+  }
+
+ private:
+  explicit AdoptedFile(sqlite::Connection db) : db_(std::move(db)) {}
+
+  Status measure_times(const TableFamily& family, const std::string& from, SegmentInfo& info) {
+    std::int64_t newest = info.closed_us;
+    std::int64_t oldest = newest;
+    if (family.finished_index) {
+      for (auto [what, to] : {std::pair{"min", &oldest}, {"max", &newest}}) {
+        auto select = db_.prepare(std::string("SELECT ") + what + "(finished_at)" + from +
+                                  " WHERE finished_at > 0");
+        if (!select.ok()) return select.status();
+        const auto row = select->step();
+        if (!row.ok()) return row.status();
+        if (*row && !select->is_null(0)) *to = to_us(select->real(0));
+      }
+    } else {
+      struct ::stat file {};
+      if (::stat(db_.path().c_str(), &file) == 0) newest = file.st_mtime * 1'000'000;
+    }
+    info.newest_us = std::max(info.newest_us, newest);
+    info.oldest_us = info.oldest_us == 0 ? oldest : std::min(info.oldest_us, oldest);
+    return Status();
+  }
+
+  sqlite::Connection db_;  // before everything that holds its statements
+  std::vector<TableFamily> families_;
+  std::vector<std::unique_ptr<FamilySource>> sources_;
+  bool has_positions_ = false;
+};
+
+namespace adopt_detail {
+
+/// What a crash or an engine left in the log goes into the file, and nobody else may have it open.
+inline Status fold(const std::string& path) {
+  auto db = sqlite::Connection::open(path, sqlite::Access::kReadWrite);
+  if (!db.ok()) return db.status();
+  Status status = db->exec("PRAGMA secure_delete = OFF; PRAGMA locking_mode = EXCLUSIVE");
+  if (status.ok()) status = sqlite::set_busy_timeout(*db, 1000);
+  if (!status.ok()) return status;
+  const auto mode = db->query_text("PRAGMA journal_mode = DELETE");
+  if (!mode.ok()) return mode.status();
+  if (*mode == "delete") return Status();
+  return Status(Code::kBusy, path + ": another process has it open; end that first");
+}
+
+}  // namespace adopt_detail
+
+/// A catalog entry for the file at `path`, without its number. No row is read or written; a log
+/// beside the file is moved into it. Errors: kNotFound, kNotOurs, kBusy while another process has
+/// the file open, and of SQLite.
+inline Result<SegmentInfo> look_to_adopt(const std::string& path, std::int64_t now_us) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return Status(Code::kNotOurs, path + ": a folder; a database file can be adopted");
+  }
+  struct ::stat file {};
+  if (::stat(path.c_str(), &file) != 0) return Status::from_errno(path);
+  auto look = open_detail::look_before(path, OpenMode::kMaintenance);
+  if (!look.ok()) return look.status();
+  if (look->families.empty()) {
+    return Status(Code::kNotOurs, path + ": holds no invocations; there is nothing to adopt");
+  }
+  if (Status status = adopt_detail::fold(path); !status.ok()) return status;
+  SegmentInfo info;
+  info.state = SegmentState::kAdopted;
+  info.closed_us = now_us;
+  info.path = std::filesystem::absolute(path).string();
+  auto opened = AdoptedFile::open(info.path);
+  if (!opened.ok()) return opened.status();
+  if (Status status = (*opened)->measure(info); !status.ok()) return status;
+  if (::stat(path.c_str(), &file) == 0) info.bytes = static_cast<std::uint64_t>(file.st_size);
+  return info;
+}
+
+/// What is to be expected of the disk while an adopted file is there. Hours; below 0: never.
+struct Forecast {
+  double full_in_h = -1;
+  double leaves_in_h = -1;
+  bool too_late() const noexcept { return full_in_h >= 0 && full_in_h < leaves_in_h; }
+};
+
+/// `bytes_per_hour`: what a history of this rate grows by. Pure.
+inline Forecast forecast(const SegmentInfo& adopted, std::int64_t lifetime_us,
+                         std::uint64_t free_bytes, double bytes_per_hour, std::int64_t now_us) {
+  constexpr double kHour = 3.6e9;
+  Forecast result;
+  const std::int64_t newest = std::min(adopted.newest_us, adopted.closed_us);
+  result.leaves_in_h = std::max(0.0, static_cast<double>(newest + lifetime_us - now_us) / kHour);
+  if (bytes_per_hour > 0) result.full_in_h = static_cast<double>(free_bytes) / bytes_per_hour;
+  return result;
+}
+
+/// What the rows of a file take for each hour between its oldest and its newest.
+inline double bytes_per_hour(const SegmentInfo& info) noexcept {
+  const double hours = static_cast<double>(info.newest_us - info.oldest_us) / 3.6e9;
+  return hours > 0 ? static_cast<double>(info.bytes) / hours : 0;
+}
+
+}  // namespace phlower

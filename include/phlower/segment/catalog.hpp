@@ -1,0 +1,288 @@
+// meta.db: which segments there are, what each holds and what is to become of it. Small, written a
+// few times an hour, every commit on the disk before it counts.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "phlower/config/options.hpp"
+#include "phlower/ground/status.hpp"
+#include "phlower/segment/layout.hpp"
+#include "phlower/segment/segment_file.hpp"
+#include "phlower/store/schema.hpp"
+#include "phlower/store/sqlite.hpp"
+
+namespace phlower {
+
+/// The life of a segment, in this order. Stored: never renumber.
+enum class SegmentState : std::uint8_t {
+  kSpare = 1,     // made and empty, for the next rotation
+  kWriting = 2,   // takes what is of now
+  kLate = 3,      // takes what belongs to an earlier span
+  kSealing = 4,   // complete, is being sealed
+  kSealed = 5,    // never written again
+  kExpiring = 6,  // no reader looks into it any more; its file is about to go
+  kAdopted = 7,   // a file of another layout, read as it is
+  kSetAside = 8,  // damaged: not read, its file stands in quarantine/
+};
+
+constexpr std::string_view state_name(SegmentState state) noexcept {
+  constexpr std::string_view names[] = {"",       "spare",    "writing", "late",     "sealing",
+                                        "sealed", "expiring", "adopted", "set aside"};
+  const auto at = static_cast<std::size_t>(state);
+  return at < std::size(names) ? names[at] : "unknown";
+}
+
+/// A row of the catalog. Times are us since 1970; figures are of the time of sealing.
+struct SegmentInfo {
+  std::int64_t seq = 0;
+  SegmentFamily family = SegmentFamily::kRows;
+  SegmentState state = SegmentState::kSpare;
+  std::int64_t from_us = 0;    // of its span; both 0 where it has none
+  std::int64_t until_us = 0;   // exclusive
+  std::int64_t oldest_us = 0;  // of its rows
+  std::int64_t newest_us = 0;
+  std::int64_t closed_us = 0;  // when it was sealed or adopted
+  std::uint64_t rows = 0;      // rows, or entries of details
+  std::uint64_t details = 0;   // rows with details
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;
+  std::string path;  // of an adopted file; empty: the usual name
+
+  bool open_for_writing() const noexcept {
+    return state == SegmentState::kWriting || state == SegmentState::kLate;
+  }
+  /// Readers look into it.
+  bool readable() const noexcept {
+    return open_for_writing() || state == SegmentState::kSealing ||
+           state == SegmentState::kSealed || state == SegmentState::kAdopted;
+  }
+};
+
+/// Not thread safe. Errors as of sqlite.hpp.
+class Catalog {
+ public:
+  static constexpr std::string_view kFile = "meta.db";
+
+  /// `write`: makes what is missing. Errors: kNotFound, kNotOurs, kVersion, and of SQLite.
+  static Result<Catalog> open(const std::string& folder, bool write) {
+    const std::string path = folder + "/" + std::string(kFile);
+    auto db =
+        sqlite::Connection::open(path, write ? sqlite::Access::kCreate : sqlite::Access::kReadOnly);
+    if (!db.ok()) return db.status();
+    Catalog catalog(folder, *std::move(db));
+    Status status = sqlite::set_busy_timeout(catalog.db_, 1000);
+    if (status.ok()) status = write ? catalog.prepare() : sqlite::set_reader_pragmas(catalog.db_);
+    if (status.ok()) status = catalog.check_version();
+    if (status.ok()) status = catalog.load();
+    if (!status.ok()) return status;
+    return catalog;
+  }
+
+  const std::string& folder() const noexcept { return folder_; }
+  /// In the order of their numbers.
+  const std::vector<SegmentInfo>& segments() const noexcept { return segments_; }
+  const SegmentInfo* find(std::int64_t seq) const {
+    for (const SegmentInfo& info : segments_) {
+      if (info.seq == seq) return &info;
+    }
+    return nullptr;
+  }
+  std::string path_of(const SegmentInfo& info) const {
+    return info.path.empty() ? folder_ + "/" + segment_name(info.family, info.seq) : info.path;
+  }
+  /// The next number, higher than all that were ever used.
+  std::int64_t next_seq() const noexcept { return next_seq_; }
+  void raise_next_seq(std::int64_t above) noexcept { next_seq_ = std::max(next_seq_, above + 1); }
+
+  /// Rows put and rows removed in one transaction, on the disk when this returns. On an error
+  /// nothing has changed.
+  Status update(const std::vector<SegmentInfo>& put, const std::vector<std::int64_t>& remove = {}) {
+    if (Status status = db_.exec("BEGIN IMMEDIATE"); !status.ok()) return status;
+    std::int64_t next = next_seq_;
+    for (const SegmentInfo& info : put) next = std::max(next, info.seq + 1);
+    Status status = write(put, remove, next);
+    if (status.ok()) status = db_.exec("COMMIT");
+    if (!status.ok()) {
+      if (!db_.autocommit()) static_cast<void>(db_.exec("ROLLBACK"));
+      return status;
+    }
+    next_seq_ = stored_next_seq_ = next;
+    apply(put, remove);
+    // The log begins anew each time, in blocks that the file has already: also on a full disk.
+    sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    return note_version();
+  }
+
+  /// Whether another process has changed the catalog since it was last loaded.
+  Result<bool> changed() {
+    const auto version = db_.query_integer("PRAGMA data_version");
+    if (!version.ok()) return version.status();
+    return *version != data_version_;
+  }
+
+  Status load() {
+    if (Status status = note_version(); !status.ok()) return status;
+    auto select = db_.prepare(
+        "SELECT seq, family, state, from_us, until_us, oldest_us, newest_us, closed_us, row_count, "
+        "details, bytes, checksum, path FROM segment ORDER BY seq");
+    if (!select.ok()) return select.status();
+    std::vector<SegmentInfo> found;
+    for (;;) {
+      const auto row = select->step();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      const std::int64_t family = select->integer(1);
+      const std::int64_t state = select->integer(2);
+      if (family < 0 || family > 1 || state < 1 || state > 8 || select->integer(0) < 1) {
+        return Status(Code::kCorrupt, db_.path() + ": segment " +
+                                          std::to_string(select->integer(0)) +
+                                          " is of no kind that there is");
+      }
+      found.push_back(read(*select));
+    }
+    segments_ = std::move(found);
+    const auto next = segment_file::fact(db_, "next_segment", 1);
+    if (!next.ok()) return next.status();
+    next_seq_ = std::max(next_seq_, *next);
+    if (!segments_.empty()) raise_next_seq(segments_.back().seq);
+    return Status();
+  }
+
+  sqlite::Connection& db() noexcept { return db_; }
+
+ private:
+  Catalog(std::string folder, sqlite::Connection db)
+      : folder_(std::move(folder)), db_(std::move(db)) {}
+
+  Status prepare() {
+    StoreOptions options;
+    options.durability = Durability::kPower;  // synchronous = FULL
+    options.cache_bytes = 1 << 20;
+    options.wal_hard_bytes = 1 << 20;
+    if (Status status = sqlite::set_writer_pragmas(db_, options); !status.ok()) return status;
+    const auto tables = db_.query_integer("SELECT count(*) FROM sqlite_master");
+    if (!tables.ok()) return tables.status();
+    if (*tables > 0) return Status();
+    std::string sql = "BEGIN IMMEDIATE; ";
+    sql += segment_schema::kState;
+    sql +=
+        "CREATE TABLE segment (seq INTEGER PRIMARY KEY, family INTEGER NOT NULL, "
+        "state INTEGER NOT NULL, from_us INTEGER NOT NULL, until_us INTEGER NOT NULL, "
+        "oldest_us INTEGER NOT NULL, newest_us INTEGER NOT NULL, closed_us INTEGER NOT NULL, "
+        "row_count INTEGER NOT NULL, details INTEGER NOT NULL, bytes INTEGER NOT NULL, "
+        "checksum INTEGER NOT NULL, path TEXT NOT NULL);"
+        "INSERT INTO phlower_state (key, whole) VALUES ('catalog_version', 1);";
+    for (const std::string_view table : schema::kCreateOriginTables) {
+      sql += table;
+      sql += ";";
+    }
+    return db_.exec(sql + "COMMIT");
+  }
+
+  Status check_version() {
+    const auto version = segment_file::fact(db_, "catalog_version", 0);
+    if (!version.ok() || *version == 0) {
+      if (version.ok() || (version.status().sqlite_code() & 0xff) == SQLITE_ERROR) {
+        return Status(Code::kNotOurs, db_.path() + ": not the catalog of a Phlower history");
+      }
+      return version.status();
+    }
+    if (*version == 1) return Status();
+    return Status(Code::kVersion, db_.path() + ": catalog version " + std::to_string(*version) +
+                                      "; this build reads version 1");
+  }
+
+  Status note_version() {
+    const auto version = db_.query_integer("PRAGMA data_version");
+    if (version.ok()) data_version_ = *version;
+    return version.status();
+  }
+
+  static SegmentInfo read(const sqlite::Statement& row) {
+    const auto count = [&](int column) {
+      return static_cast<std::uint64_t>(std::max<std::int64_t>(row.integer(column), 0));
+    };
+    SegmentInfo info;
+    info.seq = row.integer(0);
+    info.family = static_cast<SegmentFamily>(row.integer(1));
+    info.state = static_cast<SegmentState>(row.integer(2));
+    info.from_us = row.integer(3);
+    info.until_us = row.integer(4);
+    info.oldest_us = row.integer(5);
+    info.newest_us = row.integer(6);
+    info.closed_us = row.integer(7);
+    info.rows = count(8);
+    info.details = count(9);
+    info.bytes = count(10);
+    info.checksum = static_cast<std::uint64_t>(row.integer(11));
+    info.path = row.text(12);
+    return info;
+  }
+
+  Status write(const std::vector<SegmentInfo>& put, const std::vector<std::int64_t>& remove,
+               std::int64_t next) {
+    Status status = db_.prepare_once(
+        put_,
+        "INSERT OR REPLACE INTO segment (seq, family, state, from_us, until_us, oldest_us, "
+        "newest_us, closed_us, row_count, details, bytes, checksum, path) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    if (status.ok()) status = db_.prepare_once(remove_, "DELETE FROM segment WHERE seq = ?1");
+    if (status.ok()) status = db_.prepare_once(set_fact_, segment_file::kSetFact);
+    for (auto info = put.begin(); status.ok() && info != put.end(); ++info) {
+      const std::int64_t values[] = {info->seq,
+                                     static_cast<std::int64_t>(info->family),
+                                     static_cast<std::int64_t>(info->state),
+                                     info->from_us,
+                                     info->until_us,
+                                     info->oldest_us,
+                                     info->newest_us,
+                                     info->closed_us,
+                                     static_cast<std::int64_t>(info->rows),
+                                     static_cast<std::int64_t>(info->details),
+                                     static_cast<std::int64_t>(info->bytes),
+                                     static_cast<std::int64_t>(info->checksum)};
+      for (int i = 0; i < 12; ++i) put_.bind(i + 1, values[i]);
+      put_.bind(13, std::string_view(info->path));
+      status = put_.run();
+    }
+    for (auto seq = remove.begin(); status.ok() && seq != remove.end(); ++seq) {
+      remove_.bind(1, *seq);
+      status = remove_.run();
+    }
+    if (status.ok() && next != stored_next_seq_) {
+      status = segment_file::set_fact(set_fact_, "next_segment", next);
+    }
+    return status;
+  }
+
+  void apply(const std::vector<SegmentInfo>& put, const std::vector<std::int64_t>& remove) {
+    for (const std::int64_t seq : remove) {
+      std::erase_if(segments_, [&](const SegmentInfo& info) { return info.seq == seq; });
+    }
+    for (const SegmentInfo& info : put) {
+      auto at = std::lower_bound(
+          segments_.begin(), segments_.end(), info.seq,
+          [](const SegmentInfo& known, std::int64_t seq) { return known.seq < seq; });
+      if (at != segments_.end() && at->seq == info.seq) {
+        *at = info;
+      } else {
+        segments_.insert(at, info);
+      }
+    }
+  }
+
+  std::string folder_;
+  sqlite::Connection db_;  // before everything that holds its statements
+  sqlite::Statement put_, remove_, set_fact_;
+  std::vector<SegmentInfo> segments_;
+  std::int64_t next_seq_ = 1;
+  std::int64_t stored_next_seq_ = 0;
+  std::int64_t data_version_ = 0;
+};
+
+}  // namespace phlower

@@ -1,0 +1,96 @@
+// When a segment is complete, when it has expired, and which go first when the disk is short. Pure
+// functions of figures.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "phlower/config/options.hpp"
+#include "phlower/segment/catalog.hpp"
+
+namespace phlower {
+
+inline constexpr std::int64_t kUsPerHour = 3'600'000'000;
+
+/// Lifetime of a family in microseconds.
+inline std::int64_t lifetime_us(const RetentionOptions& retention, SegmentFamily family) noexcept {
+  const Hours hours = family == SegmentFamily::kRows
+                          ? retention.invocations
+                          : std::min(retention.details, retention.invocations);
+  return hours.count() * kUsPerHour;
+}
+
+/// A span is a 24th of the lifetime: what is kept longer than asked for is at most as much.
+inline std::int64_t span_us(const RetentionOptions& retention, SegmentFamily family) noexcept {
+  return lifetime_us(retention, family) / 24;
+}
+
+/// The first microsecond of the span that holds `at_us`.
+constexpr std::int64_t span_begin(std::int64_t at_us, std::int64_t span) noexcept {
+  const std::int64_t rest = at_us % span;
+  return at_us - (rest < 0 ? rest + span : rest);
+}
+
+/// Why a segment is complete.
+enum class Complete : std::uint8_t { kNo, kTime, kRows, kBytes, kLog };
+
+struct WrittenSegment {
+  std::int64_t until_us = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t log_bytes = 0;
+  bool log_is_pinned = false;  // the last checkpoint could not move all of it
+};
+
+/// A log that a reader pins at its bound would grow for ever: the next segment has one of its own.
+inline Complete completeness(const WrittenSegment& segment, const StoreOptions& options,
+                             std::int64_t now_us) noexcept {
+  if (segment.rows == 0) return Complete::kNo;
+  if (segment.rows >= options.segment_rows) return Complete::kRows;
+  if (segment.bytes >= options.segment_bytes) return Complete::kBytes;
+  if (now_us >= segment.until_us) return Complete::kTime;
+  if (segment.log_is_pinned && segment.log_bytes >= options.wal_hard_bytes) return Complete::kLog;
+  return Complete::kNo;
+}
+
+/// The time from which a closed segment's lifetime counts. One wrong time in the future does not
+/// keep it: no row can have ended after the segment was closed.
+inline std::int64_t newest_time(const SegmentInfo& segment) noexcept {
+  return segment.rows == 0 ? segment.closed_us : std::min(segment.newest_us, segment.closed_us);
+}
+
+/// Whether all of a segment is past its lifetime.
+inline bool has_expired(const SegmentInfo& segment, const RetentionOptions& retention,
+                        std::int64_t now_us) noexcept {
+  const bool closed =
+      segment.state == SegmentState::kSealed || segment.state == SegmentState::kAdopted;
+  if (!closed || retention.keep_forever) return false;
+  return newest_time(segment) <= now_us - lifetime_us(retention, segment.family);
+}
+
+/// The segments that must go, oldest first, until no more than `cap_bytes` are used. Those with a
+/// row younger than the floor stay.
+inline std::vector<std::int64_t> over_cap(const std::vector<SegmentInfo>& segments,
+                                          std::uint64_t used_bytes, std::uint64_t cap_bytes,
+                                          std::int64_t floor_us, std::int64_t now_us) {
+  std::vector<const SegmentInfo*> closed;
+  for (const SegmentInfo& segment : segments) {
+    const bool whole =
+        segment.state == SegmentState::kSealed || segment.state == SegmentState::kAdopted;
+    if (whole && newest_time(segment) <= now_us - floor_us) closed.push_back(&segment);
+  }
+  std::stable_sort(closed.begin(), closed.end(), [](const SegmentInfo* a, const SegmentInfo* b) {
+    return newest_time(*a) < newest_time(*b);
+  });
+  std::vector<std::int64_t> going;
+  for (const SegmentInfo* segment : closed) {
+    if (used_bytes <= cap_bytes) break;
+    going.push_back(segment->seq);
+    used_bytes -= std::min(used_bytes, segment->bytes);
+  }
+  return going;
+}
+
+}  // namespace phlower

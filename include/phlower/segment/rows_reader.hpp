@@ -1,0 +1,271 @@
+// Reads rows out of one segment: by id, and as a stream newest first.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "phlower/segment/filter.hpp"
+#include "phlower/segment/id_pages.hpp"
+#include "phlower/segment/row_chunks.hpp"
+#include "phlower/segment/row_codec.hpp"
+#include "phlower/segment/segment_file.hpp"
+#include "phlower/store/source.hpp"
+
+namespace phlower {
+
+/// Finds the row of an id in a segment by what the file has: its index where it is sealed, else the
+/// runs and what stands behind them. Not thread safe. `db` outlives this.
+class IdLookup {
+ public:
+  explicit IdLookup(sqlite::Connection& db) : db_(&db) {}
+
+  Status load() {
+    const auto bits = segment_file::fact(*db_, segment_schema::kIndexBitsKey, 0);
+    if (!bits.ok()) return bits.status();
+    const auto parts = segment_file::fact(*db_, segment_schema::kIndexPartsKey, 0);
+    if (!parts.ok()) return parts.status();
+    bits_ = static_cast<int>(std::clamp<std::int64_t>(*bits, kIndexBitsMin, kIndexBitsMax));
+    parts_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(*parts, 0, kParts));
+    return Status();
+  }
+
+  /// Calls visit(row) for each row that may be it until it returns true.
+  template <class Visit>
+  Status find(IdTag tag, Visit&& visit) {
+    const auto in_index = [&](std::string_view page) { return find_in_index(page, tag, visit); };
+    if (part_of(tag) < parts_) {
+      const auto done = in_page("SELECT entries FROM id_index WHERE page = ?1", select_index_,
+                                tag >> (32 - bits_), in_index);
+      return done.status();
+    }
+    const auto rows = db_->query_integer("SELECT max(seq) FROM task");
+    if (!rows.ok()) return rows.status();
+    if (Status status = extend_tail(*rows); !status.ok()) return status;
+    if (tail_.find(tag, visit)) return Status();
+    for (std::int64_t run = *rows / kRunRows - 1; run >= 0; --run) {
+      const auto in_run = [&](std::string_view page) {
+        return find_in_run(page, static_cast<std::uint64_t>(run), tag, visit);
+      };
+      const auto done = in_page("SELECT entries FROM id_run WHERE page = ?1", select_run_,
+                                run * kParts + part_of(tag), in_run);
+      if (!done.ok() || *done) return done.status();
+    }
+    return Status();
+  }
+
+ private:
+  template <class Find>
+  Result<bool> in_page(const char* sql, sqlite::Statement& select, std::int64_t page,
+                       const Find& find) {
+    Status ready = db_->prepare_once(select, sql);
+    if (!ready.ok()) return ready;
+    select.bind(1, page);
+    const auto row = select.step();
+    if (!row.ok() || !*row) return row;
+    const bool done = find(select.text(0));
+    select.reset();
+    return done;
+  }
+
+  // Rows behind the last run: only what came since the last look is read.
+  Status extend_tail(std::int64_t rows) {
+    const std::int64_t first = rows / kRunRows * kRunRows;
+    if (first != tail_first_) {
+      tail_ = IdMap();
+      tail_first_ = tail_seen_ = first;
+    }
+    Status ready =
+        db_->prepare_once(select_tail_, "SELECT seq, id FROM task WHERE seq > ?1 AND seq <= ?2");
+    if (!ready.ok()) return ready;
+    select_tail_.bind(1, tail_seen_);
+    select_tail_.bind(2, rows);
+    for (;;) {
+      const auto row = select_tail_.step();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      const std::string id = read_task_id(select_tail_, 1);
+      tail_.insert(TaskKey(id).tag(), static_cast<std::uint32_t>(select_tail_.integer(0)));
+    }
+    tail_seen_ = rows;
+    return Status();
+  }
+
+  sqlite::Connection* db_;
+  int bits_ = kIndexBitsMin;
+  std::uint32_t parts_ = 0;
+  sqlite::Statement select_index_, select_run_, select_tail_;
+  IdMap tail_;
+  std::int64_t tail_first_ = 0;
+  std::int64_t tail_seen_ = 0;
+};
+
+/// Not thread safe. `db` outlives this.
+class RowsReader {
+ public:
+  /// `live`: rows may still be added.
+  RowsReader(sqlite::Connection& db, bool live) : db_(&db), live_(live), words_(db), ids_(db) {}
+
+  Status load() {
+    if (Status status = load_base(); !status.ok()) return status;
+    if (Status status = ids_.load(); !status.ok()) return status;
+    return words_.refresh();
+  }
+
+  /// Loads the filter of a sealed segment; returns its size.
+  Result<std::size_t> load_filter() {
+    auto select = db_->prepare("SELECT bits FROM id_filter ORDER BY part");
+    if (!select.ok()) return select.status();
+    std::string bytes;
+    for (;;) {
+      const auto row = select->step();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      bytes += select->text(0);
+    }
+    filter_ = IdFilter::from_bytes(bytes);
+    return bytes.size();
+  }
+  bool may_hold(IdTag tag) const noexcept { return filter_.may_hold(tag); }
+
+  /// `map`: of whoever writes the segment in this process, or null.
+  Result<std::optional<FoundRow>> find(const TaskKey& key, const IdMap* map) {
+    std::optional<FoundRow> found;
+    Status status;
+    const auto look = [&](std::uint32_t row) {
+      status = load_row(row, key, found);
+      return found.has_value() || !status.ok();
+    };
+    if (map != nullptr) {
+      map->find(key.tag(), look);
+    } else if (Status searched = ids_.find(key.tag(), look); !searched.ok()) {
+      return searched;
+    }
+    if (!status.ok()) return status;
+    return found;
+  }
+
+  /// By the index of names where the query has one, else by the times of chunks.
+  Result<std::unique_ptr<RowStream>> stream(const Query& query) {
+    if (Status status = words_.refresh(); !status.ok()) return status;
+    const std::int64_t last = query.after && query.after->at_us < query.until_us
+                                  ? query.after->at_us
+                                  : query.until_us - 1;
+    const std::int64_t from = relative(query.from_us);
+    if (!query.task_name.empty()) return by_name(query.task_name, from, relative(last));
+    if (live_ || !chunks_) {
+      auto chunks = RowChunks::read(*db_);
+      if (!chunks.ok()) return chunks.status();
+      chunks_ = *std::move(chunks);
+    }
+    return std::unique_ptr<RowStream>(new ByTime(*this, from, relative(last)));
+  }
+
+ private:
+  class ByName final : public RowStream {
+   public:
+    ByName(RowsReader& reader, sqlite::Statement select)
+        : reader_(reader), select_(std::move(select)) {}
+    Result<bool> next(FoundRow& row) override {
+      const auto found = select_.step();
+      if (!found.ok() || !*found) return found;
+      Status status = reader_.read(select_, row);
+      if (!status.ok()) return status;
+      return true;
+    }
+
+   private:
+    RowsReader& reader_;
+    sqlite::Statement select_;
+  };
+
+  class ByTime final : public RowStream {
+   public:
+    ByTime(RowsReader& reader, std::int64_t from, std::int64_t last)
+        : reader_(reader), rows_(*reader.db_, *reader.chunks_, from, last) {}
+    Result<bool> next(FoundRow& row) override {
+      const auto seq = rows_.next();
+      if (!seq.ok()) return seq.status();
+      if (*seq == 0) return false;
+      Status status = reader_.select_row(*seq);
+      if (status.ok()) status = reader_.read(reader_.select_, row);
+      reader_.select_.reset();
+      if (!status.ok()) return status;
+      return true;
+    }
+
+   private:
+    RowsReader& reader_;
+    NewestRows rows_;
+  };
+
+  // Relative to the segment's base, without overflow for times that mean "any".
+  std::int64_t relative(std::int64_t us) const {
+    constexpr std::int64_t kFar = 1ll << 60;
+    return std::clamp(us, -kFar, kFar) - base_.us;
+  }
+
+  Status load_base() {
+    const auto base = segment_file::fact(*db_, segment_schema::kBaseKey, 0);
+    if (!base.ok()) return base.status();
+    const auto segment = segment_file::fact(*db_, segment_schema::kDetailsSegmentKey, 0);
+    if (!segment.ok()) return segment.status();
+    base_ = {*base, *segment};
+    return Status();
+  }
+
+  Status read(const sqlite::Statement& from, FoundRow& row) {
+    // The first details may have come since the file was opened.
+    if (base_.details_segment == 0 && !from.is_null(10)) {
+      if (Status status = load_base(); !status.ok()) return status;
+    }
+    return read_task(from, 0, words_, base_, row);
+  }
+
+  Result<std::unique_ptr<RowStream>> by_name(const std::string& name, std::int64_t from,
+                                             std::int64_t last) {
+    auto select = db_->prepare("SELECT " + std::string(kTaskColumns) +
+                               " FROM task WHERE name = ?1 AND at >= ?2 AND at <= ?3 "
+                               "ORDER BY at DESC");
+    if (!select.ok()) return select.status();
+    const std::int64_t word = words_.find(name);
+    word > 0 ? select->bind(1, word) : select->bind(1, std::string_view(name));
+    select->bind(2, from);
+    select->bind(3, last);
+    return std::unique_ptr<RowStream>(new ByName(*this, *std::move(select)));
+  }
+
+  // The row stands ready in select_; kCorrupt where it is not there.
+  Status select_row(std::int64_t row) {
+    Status ready = db_->prepare_once(
+        select_, "SELECT " + std::string(kTaskColumns) + " FROM task WHERE seq = ?1");
+    if (!ready.ok()) return ready;
+    select_.bind(1, row);
+    const auto there = select_.step();
+    if (!there.ok()) return there.status();
+    if (*there) return Status();
+    return Status(Code::kCorrupt, db_->path() + ": row " + std::to_string(row) + " is not there");
+  }
+
+  Status load_row(std::uint32_t row, const TaskKey& key, std::optional<FoundRow>& found) {
+    Status status = select_row(row);
+    if (status.ok() && key.equals(select_, 0)) status = read(select_, found.emplace());
+    select_.reset();
+    return status;
+  }
+
+  sqlite::Connection* db_;
+  bool live_;
+  WordReader words_;
+  IdLookup ids_;
+  IdFilter filter_;
+  std::optional<RowChunks> chunks_;
+  RowBase base_;
+  sqlite::Statement select_;
+};
+
+}  // namespace phlower

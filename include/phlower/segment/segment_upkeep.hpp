@@ -1,0 +1,343 @@
+// What is done between slices: rotating, sealing, unlinking, keeping within the disk. Bodies of
+// class SegmentSet; included by segment_set.hpp alone.
+#pragma once
+
+#include <sys/statvfs.h>
+
+#include "phlower/segment/segment_set.hpp"
+
+namespace phlower {
+
+namespace upkeep_detail {
+inline constexpr Nanoseconds kLook = Milliseconds(20);      // for what time or size make due
+inline constexpr Nanoseconds kSlowLook = Seconds(1);        // for the disk, and other processes
+inline constexpr Nanoseconds kLateIdle = Seconds(30);       // a late segment is sealed after this
+inline constexpr Nanoseconds kRetry = Milliseconds(500);    // for a file that somebody reads
+inline constexpr Nanoseconds kPinPatience = Seconds(60);    // then it goes though it is pinned
+inline constexpr Nanoseconds kLeapPatience = Seconds(600);  // until a leap of the clock is believed
+}  // namespace upkeep_detail
+
+inline const SegmentInfo* SegmentSet::spare_of(SegmentFamily family) const {
+  for (const SegmentInfo& info : catalog_->segments()) {
+    if (info.family == family && info.state == SegmentState::kSpare) return &info;
+  }
+  return nullptr;
+}
+
+inline bool SegmentSet::tend_due(MonoTime now) {
+  return now >= next_look_ || !damaged_.empty() || keeper_.needs_steps() || keeper_.has_done();
+}
+
+inline Result<std::uint64_t> SegmentSet::tend(MonoTime now) {
+  if (keeper_.step()) return 0;
+  if (keeper_.has_done()) return tend_jobs();
+  if (!damaged_.empty()) return tend_damage();
+  next_look_ = now + upkeep_detail::kLook;
+  auto changed = tend_family(rows_, SegmentFamily::kRows, now);
+  if (changed.ok() && *changed == 0) {
+    changed = tend_family(details_, SegmentFamily::kDetails, now);
+  }
+  if (!changed.ok() || *changed > 0) return changed;
+  repost(now);
+  changed = tend_expired(now);
+  if (!changed.ok() || *changed > 0 || now < next_slow_look_) return changed;
+  next_slow_look_ = now + upkeep_detail::kSlowLook;
+  const auto others = catalog_->changed();
+  if (!others.ok()) return others.status();
+  if (*others) {
+    if (Status status = catalog_->load(); !status.ok()) return status;
+    ++generation_;
+  }
+  measure_disk();
+  return tend_cap();
+}
+
+// -- Jobs ---------------------------------------------------------------------------------------
+
+inline void SegmentSet::want_spare(SegmentFamily family, MonoTime now) {
+  Making& making = making_[static_cast<std::size_t>(family)];
+  if (making.seq != 0 || now < making.not_before) return;
+  SegmentInfo info;
+  info.seq = making.seq = catalog_->next_seq();
+  info.family = family;
+  catalog_->raise_next_seq(info.seq);
+  keeper_.post(std::make_unique<MakeJob>(info.seq, family, catalog_->path_of(info), now_us()));
+}
+
+inline void SegmentSet::post_seal(const SegmentInfo& info) {
+  Posted& posted = posted_[info.seq];
+  posted.kind = KeeperJob::Kind::kSeal;
+  posted.running = true;
+  keeper_.post(
+      std::make_unique<SealJob>(info.seq, info.family, catalog_->path_of(info), options_.store));
+}
+
+inline void SegmentSet::post_remove(const SegmentInfo& info) {
+  const MonoTime now = clock_.mono();
+  Posted& posted = posted_[info.seq];
+  if (posted.kind != KeeperJob::Kind::kRemove || posted.since == MonoTime()) posted.since = now;
+  posted.kind = KeeperJob::Kind::kRemove;
+  posted.running = true;
+  const bool force = now - posted.since >= upkeep_detail::kPinPatience;
+  keeper_.post(std::make_unique<RemoveJob>(info.seq, catalog_->path_of(info),
+                                           pin_file(options_.store.path), force));
+}
+
+// What could not be done the last time, and what another process left half done.
+inline void SegmentSet::repost(MonoTime now) {
+  for (const SegmentInfo& info : catalog_->segments()) {
+    const bool sealing = info.state == SegmentState::kSealing;
+    if (!sealing && info.state != SegmentState::kExpiring) continue;
+    if (!may_post(info.seq, now)) continue;
+    sealing ? post_seal(info) : post_remove(info);
+  }
+}
+
+inline Result<std::uint64_t> SegmentSet::tend_jobs() {
+  std::uint64_t changed = 0;
+  Status first;
+  for (auto& job : keeper_.take_done()) {
+    Status status = job->status;
+    if (status.ok()) status = finish_job(*job);
+    const MonoTime retry = clock_.mono() + upkeep_detail::kRetry;
+    if (job->kind == KeeperJob::Kind::kMake) {
+      const auto family = static_cast<MakeJob&>(*job).family;
+      making_[static_cast<std::size_t>(family)] = {0, status.ok() ? MonoTime() : retry};
+    } else if (status.ok()) {
+      posted_.erase(job->seq);
+    } else {
+      posted_[job->seq].running = false;
+      posted_[job->seq].not_before = retry;
+    }
+    if (status.ok()) {
+      ++changed;
+      continue;
+    }
+    const Code code = status.code();
+    if (code == Code::kCorrupt || code == Code::kNotOurs) {
+      report_damage(job->seq, status);
+    } else if (code != Code::kBusy && first.ok()) {
+      first = status;  // a reader in the way is everyday life
+    }
+  }
+  if (!first.ok()) return first;
+  return changed;
+}
+
+inline Status SegmentSet::finish_job(KeeperJob& job) {
+  switch (job.kind) {
+    case KeeperJob::Kind::kMake: return made(static_cast<MakeJob&>(job));
+    case KeeperJob::Kind::kSeal: return has_sealed(static_cast<SealJob&>(job));
+    case KeeperJob::Kind::kRemove: return has_removed(job.seq);
+  }
+  return Status();
+}
+
+inline Status SegmentSet::made(const MakeJob& job) {
+  SegmentInfo info;
+  info.seq = job.seq;
+  info.family = job.family;
+  return catalog_->update({info});
+}
+
+inline Status SegmentSet::has_sealed(const SealJob& job) {
+  const SegmentInfo* known = catalog_->find(job.seq);
+  if (known == nullptr || known->state != SegmentState::kSealing) return Status();
+  SegmentInfo info = *known;
+  const Sealed& sealed = job.sealing.sealed();
+  info.state = SegmentState::kSealed;
+  info.rows = sealed.rows;
+  info.details = sealed.details;
+  info.oldest_us = sealed.oldest_us;
+  info.newest_us = sealed.newest_us;
+  info.bytes = sealed.bytes;
+  info.checksum = sealed.checksum;
+  ++generation_;
+  return catalog_->update({info});
+}
+
+inline Status SegmentSet::has_removed(std::int64_t seq) {
+  ++generation_;
+  return catalog_->update({}, {seq});
+}
+
+// -- Rotation -----------------------------------------------------------------------------------
+
+template <class Writer>
+Result<std::uint64_t> SegmentSet::tend_family(FamilyWriters<Writer>& family, SegmentFamily kind,
+                                              MonoTime now) {
+  OpenSegment<Writer>& active = family.active;
+  const WrittenSegment figures{active.until_us, active.writer->rows(),
+                               active.writer->file().bytes(), active.writer->file().wal().bytes(),
+                               active.log_is_pinned};
+  const std::int64_t wall_us = now_us();
+  const Complete why = completeness(figures, options_.store, wall_us);
+  if (why == Complete::kNo && wall_us >= active.until_us) {
+    // Nothing came in its span: it takes the next one.
+    const std::int64_t span = span_us(options_.retention, kind);
+    SegmentInfo info = *catalog_->find(active.writer->file().seq());
+    info.from_us = span_begin(wall_us, span);
+    info.until_us = info.from_us + span;
+    if (Status status = catalog_->update({info}); !status.ok()) return status;
+    active.from_us = info.from_us;
+    active.until_us = info.until_us;
+    return 1;
+  }
+  for (std::size_t i = 0; i < family.late.size(); ++i) {
+    const OpenSegment<Writer>& late = family.late[i];
+    const WrittenSegment full{std::numeric_limits<std::int64_t>::max(), late.writer->rows(),
+                              late.writer->file().bytes(), late.writer->file().wal().bytes(),
+                              late.log_is_pinned};
+    const bool complete = completeness(full, options_.store, wall_us) != Complete::kNo;
+    if (!complete && now - late.used < upkeep_detail::kLateIdle) continue;
+    if (Status status = close_late(family, i); !status.ok()) return status;
+    return 1;
+  }
+  const bool soon = figures.rows * 4 >= options_.store.segment_rows * 3ull ||
+                    figures.bytes * 4 >= options_.store.segment_bytes * 3 ||
+                    (figures.rows > 0 && wall_us >= active.until_us - 60'000'000);
+  if ((soon || why != Complete::kNo) && spare_of(kind) == nullptr) {
+    want_spare(kind, now);
+    return 0;
+  }
+  if (why == Complete::kNo) return 0;
+  if (Status status = rotate(kind, why); !status.ok()) return status;
+  return 1;
+}
+
+inline Status SegmentSet::rotate(SegmentFamily kind, Complete why) {
+  const SegmentInfo spare = *spare_of(kind);
+  // What still comes for a span that has just ended should find it.
+  const bool stays = why == Complete::kTime;
+  return kind == SegmentFamily::kRows ? activate(rows_, spare, stays)
+                                      : activate(details_, spare, stays);
+}
+
+template <class Writer>
+Status SegmentSet::close_late(FamilyWriters<Writer>& family, std::size_t at) {
+  SegmentInfo info = *catalog_->find(family.late[at].writer->file().seq());
+  info.state = SegmentState::kSealing;
+  info.rows = family.late[at].writer->rows();
+  info.closed_us = now_us();
+  if (Status status = catalog_->update({info}); !status.ok()) return status;
+  if (on_close_) on_close_(info.seq);
+  family.late.erase(family.late.begin() + static_cast<std::ptrdiff_t>(at));
+  ++generation_;
+  post_seal(info);
+  return Status();
+}
+
+// -- What goes ----------------------------------------------------------------------------------
+
+inline Result<std::uint64_t> SegmentSet::tend_damage() {
+  const auto [seq, status] = *damaged_.begin();
+  damaged_.erase(damaged_.begin());
+  const SegmentInfo* info = catalog_->find(seq);
+  if (info == nullptr) return 0;
+  if (info->open_for_writing()) return status;  // its writer meets it too, and that is final
+  if (on_close_) on_close_(seq);
+  if (Status moved = set_aside(seq, status); !moved.ok()) {
+    damaged_.emplace(seq, status);
+    return moved;
+  }
+  return 1;
+}
+
+// A clock that leaps forward would have everything expire at once. What reads show follows the
+// clock; files only go when it has stood by its word for a while.
+inline bool SegmentSet::clock_leapt(MonoTime now) {
+  const std::int64_t wall_us = now_us();
+  const std::int64_t by_mono = std::chrono::duration_cast<Microseconds>(now - seen_mono_).count();
+  if (seen_us_ != 0 && wall_us - seen_us_ > by_mono + kUsPerHour) {
+    log_.warn("the clock leapt forward by {} hours: no file is removed for a while",
+              (wall_us - seen_us_ - by_mono) / kUsPerHour);
+    forget_from_ = now + upkeep_detail::kLeapPatience;
+  }
+  seen_us_ = wall_us;
+  seen_mono_ = now;
+  return now < forget_from_;
+}
+
+inline bool SegmentSet::may_post(std::int64_t seq, MonoTime now) const {
+  const auto posted = posted_.find(seq);
+  return posted == posted_.end() || (!posted->second.running && now >= posted->second.not_before);
+}
+
+inline Result<std::uint64_t> SegmentSet::tend_expired(MonoTime now) {
+  if (clock_leapt(now)) return 0;
+  std::vector<std::int64_t> going;
+  const std::int64_t wall_us = now_us();
+  for (const SegmentInfo& info : catalog_->segments()) {
+    if (has_expired(info, options_.retention, wall_us) && may_post(info.seq, now)) {
+      going.push_back(info.seq);
+    }
+  }
+  if (going.empty()) return 0;
+  if (Status status = let_go(going, false); !status.ok()) return status;
+  return going.size();
+}
+
+inline Result<std::uint64_t> SegmentSet::tend_cap() {
+  const DiskOptions& disk = options_.disk;
+  const std::uint64_t share = disk_bytes_ / 100 * disk.cap_percent;
+  const std::uint64_t cap = disk_bytes_ > 0 ? std::min(disk.cap_bytes, share) : disk.cap_bytes;
+  const std::uint64_t pending = pending_bytes();
+  const std::uint64_t used = bytes_ > pending ? bytes_ - pending : 0;
+  const std::int64_t floor_us = disk.floor.count() * kUsPerHour;
+  const auto going = over_cap(catalog_->segments(), used, cap, floor_us, now_us());
+  if (going.empty()) return 0;
+  log_.warn_limited("disk", "the history takes {} of at most {} bytes: {} segments go early", used,
+                    cap, going.size());
+  if (Status status = let_go(going, true); !status.ok()) return status;
+  return going.size();
+}
+
+// From here on no reader sees them; their files go when nobody has them pinned.
+inline Status SegmentSet::let_go(const std::vector<std::int64_t>& going, bool early) {
+  std::vector<SegmentInfo> put;
+  for (const std::int64_t seq : going) {
+    put.push_back(*catalog_->find(seq));
+    put.back().state = SegmentState::kExpiring;
+  }
+  const Status noted = catalog_->update(put);
+  // Without room for the catalog an expired file goes all the same: no reader shows its rows, and a
+  // start that does not find it knows why.
+  if (!noted.ok() && (early || noted.code() != Code::kDiskFull)) return noted;
+  for (const SegmentInfo& info : put) {
+    const bool rows = info.family == SegmentFamily::kRows || info.state == SegmentState::kAdopted;
+    std::uint64_t& total = rows ? (early ? totals_.rows_dropped : totals_.rows_expired)
+                                : (early ? totals_.details_dropped : totals_.details_expired);
+    if (!posted_.contains(info.seq)) total += info.rows;  // not the second try
+    if (on_close_) on_close_(info.seq);
+    post_remove(info);
+  }
+  ++generation_;
+  return Status();
+}
+
+inline std::uint64_t SegmentSet::pending_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const SegmentInfo& info : catalog_->segments()) {
+    if (info.state == SegmentState::kExpiring) bytes += info.bytes;
+  }
+  return bytes;
+}
+
+inline void SegmentSet::measure_disk() {
+  const auto size_of = [](const std::string& path) -> std::uint64_t {
+    struct ::stat info {};
+    return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+  };
+  bytes_ = 0;
+  for (const SegmentInfo& info : catalog_->segments()) {
+    if (info.state == SegmentState::kSetAside) continue;
+    const std::string path = catalog_->path_of(info);
+    bytes_ += size_of(path) + size_of(path + "-wal");
+  }
+  struct ::statvfs disk {};
+  if (::statvfs(options_.store.path.c_str(), &disk) == 0) {
+    disk_bytes_ = static_cast<std::uint64_t>(disk.f_blocks) * disk.f_frsize;
+  }
+}
+
+}  // namespace phlower

@@ -1,0 +1,301 @@
+// The store in the layout `segmented`: a folder with one file for each span of time. START HERE for
+// everything under segment/; the other headers of this room are its parts.
+//
+// One transaction of the engine touches several files, and none of them knows of the others. What
+// keeps it exact: details are committed first (a crash leaves entries that no row names), then rows
+// of earlier spans (the records come again and find themselves), then the active segment with its
+// rows and the ring's positions, in one transaction of that file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "phlower/segment/segment_set.hpp"
+#include "phlower/segment/source_shelf.hpp"
+#include "phlower/store/history_store.hpp"
+#include "phlower/store/merge.hpp"
+
+namespace phlower {
+
+/// The writer's side and its own reads. Thread safety: none; one thread at a time.
+class SegmentedStore final : public HistoryStore {
+ public:
+  /// Errors: see SegmentSet::open.
+  static Result<std::unique_ptr<SegmentedStore>> open(const SegmentOptions& options, Clock& clock,
+                                                      Log log = {}) {
+    auto set = SegmentSet::open(options, clock, std::move(log));
+    if (!set.ok()) return set.status();
+    return std::unique_ptr<SegmentedStore>(
+        new SegmentedStore(options.store.path, *std::move(set), clock));
+  }
+  ~SegmentedStore() override { rollback(); }
+
+  SegmentSet& segments() noexcept { return *set_; }
+  void set_retention(const RetentionOptions& retention) { set_->set_retention(retention); }
+  const std::string& path() const noexcept override { return path_; }
+
+  Result<RingPositions> load_positions(const RingId& ring) override;
+
+  Status begin() override {
+    if (in_transaction_) return Status(Code::kInternal, path_ + ": begin inside a transaction");
+    in_transaction_ = true;
+    lost_ = Status();
+    now_ = clock_.wall();
+    const Cutoffs cutoffs = cutoffs_at(set_->options().retention, now_);
+    rows_cutoff_us_ = cutoff_us(cutoffs.invocations);
+    details_cutoff_us_ = cutoff_us(cutoffs.details);
+    return Status();
+  }
+
+  Status upsert(const RecordView& record) override {
+    if (!in_transaction_) return Status(Code::kInternal, path_ + ": upsert outside a transaction");
+    if (!lost_.ok()) return lost_;
+    return lost(put(record));
+  }
+
+  Status save_positions(const RingPositions& positions) override {
+    if (!in_transaction_) {
+      return Status(Code::kInternal, path_ + ": positions outside a transaction");
+    }
+    if (!lost_.ok()) return lost_;
+    Status status = set_->active_rows().begin();
+    if (status.ok()) status = set_->active_rows().save_positions(positions);
+    return lost(status);
+  }
+
+  Status commit() override {
+    if (!in_transaction_) return Status(Code::kInternal, path_ + ": commit without a transaction");
+    Status status = lost_;
+    const auto commit_one = [&](auto& open) {
+      if (status.ok() && open.writer->file().in_transaction()) status = open.writer->commit();
+    };
+    set_->details().each(commit_one);
+    for (auto& open : set_->rows().late) commit_one(open);
+    commit_one(set_->rows().active);
+    if (!status.ok()) rollback();
+    in_transaction_ = false;
+    return status;
+  }
+
+  void rollback() noexcept override {
+    if (!in_transaction_) return;
+    in_transaction_ = false;
+    lost_ = Status();
+    const auto roll_back = [](auto& open) {
+      if (open.writer->file().in_transaction()) open.writer->rollback();
+    };
+    set_->details().each(roll_back);
+    set_->rows().each(roll_back);
+    shelf_.details().rolled_back();
+  }
+
+  // Retention is the upkeep's work here: files go, not rows.
+  Result<PurgeReport> purge_some(WallTime, std::uint32_t) override { return PurgeReport{}; }
+  Result<bool> purge_due(WallTime) override { return false; }
+  std::uint64_t purge_backlog_rows(WallTime) override { return set_->backlog_rows(); }
+  Result<ReclaimReport> reclaim_some(std::uint32_t) override { return ReclaimReport{}; }
+  bool can_reclaim() const noexcept override { return false; }
+  std::uint64_t free_pages() override { return 0; }
+  Result<bool> recount_some(std::uint32_t) override { return false; }
+
+  Result<CheckpointReport> checkpoint() override {
+    if (in_transaction_) return Status(Code::kInternal, path_ + ": checkpoint in a transaction");
+    sqlite::WalWatch* longest = nullptr;
+    bool* pinned = nullptr;
+    each_writer([&](auto& open) {
+      sqlite::WalWatch& wal = open.writer->file().wal();
+      if (longest != nullptr && wal.bytes() <= longest->bytes()) return;
+      longest = &wal;
+      pinned = &open.log_is_pinned;
+    });
+    if (longest == nullptr) return CheckpointReport{};
+    auto report = longest->checkpoint();
+    if (report.ok()) *pinned = !report->reset;
+    return report;
+  }
+  std::uint64_t wal_bytes() const noexcept override {
+    std::uint64_t bytes = 0;
+    const_cast<SegmentedStore*>(this)->each_writer(
+        [&](auto& open) { bytes = std::max(bytes, open.writer->file().wal().bytes()); });
+    return bytes;
+  }
+
+  Counts counts() const override;
+  bool tend_due(MonoTime now) override { return set_->tend_due(now); }
+  Result<TendReport> tend(MonoTime now) override;
+  Result<std::vector<Source*>> sources() override;
+
+ private:
+  SegmentedStore(std::string path, std::unique_ptr<SegmentSet> set, Clock& clock)
+      : path_(std::move(path)),
+        clock_(clock),
+        set_(std::move(set)),
+        shelf_(set_->catalog(), [this](std::int64_t seq, const Status& status) {
+          set_->report_damage(seq, status);
+        }) {
+    set_->on_close([this](std::int64_t seq) { shelf_.forget(seq); });
+  }
+
+  template <class Visit>
+  void each_writer(Visit&& visit) {
+    set_->details().each(visit);
+    set_->rows().each(visit);
+  }
+
+  Status lost(Status status) {
+    if (!status.ok() && status.code() != Code::kInvalidArgument) lost_ = status;
+    return status;
+  }
+
+  Status put(const RecordView& record);
+  Status put_version(RowsWriter& rows, std::uint32_t row, const TaskKey& key,
+                     const RecordView& record);
+  Result<std::int64_t> put_details(const TaskKey& key, const RecordView& record,
+                                   std::int64_t at_us);
+  void lend_writers();
+
+  std::string path_;
+  Clock& clock_;
+  std::unique_ptr<SegmentSet> set_;
+  SourceShelf shelf_;
+  bool in_transaction_ = false;
+  Status lost_;  // why the open transaction cannot go on
+  WallTime now_{};
+  std::uint64_t lent_of_ = 0;  // the generation whose writers of details lend their files
+  std::int64_t rows_cutoff_us_ = 0;
+  std::int64_t details_cutoff_us_ = 0;
+};
+
+// -- Writing ------------------------------------------------------------------------------------
+
+inline Status SegmentedStore::put(const RecordView& record) {
+  if (Status status = check_record(record); !status.ok()) return status;
+  const std::int64_t at_us = row_time_us(record, to_us(to_unix_seconds(now_)));
+  if (at_us <= rows_cutoff_us_) {
+    set_->count_too_old();
+    return Status();
+  }
+  auto rows = set_->rows_for(at_us);
+  if (!rows.ok()) return rows.status();
+  if (Status status = (*rows)->begin(); !status.ok()) return status;
+  const TaskKey key(record.task_id);
+  const auto row = (*rows)->find(key);
+  if (!row.ok()) return row.status();
+  if (*row != 0) return put_version(**rows, *row, key, record);
+  const auto details = put_details(key, record, at_us);
+  if (!details.ok()) return details.status();
+  return (*rows)->insert(key, record, at_us, *details);
+}
+
+inline Status SegmentedStore::put_version(RowsWriter& rows, std::uint32_t row, const TaskKey& key,
+                                          const RecordView& record) {
+  FoundRow stored;
+  Status status = rows.load_row(row, stored);
+  lend_writers();
+  if (status.ok()) status = shelf_.details().read(stored.details, key.tag(), stored.record);
+  if (!status.ok()) return status;
+  const RecordView old = stored.record.view();
+  const RecordView merged = merge_versions(old, record);
+  const std::int64_t at_us = row_time_us(merged, stored.at_us);
+  std::int64_t details = stored.details;
+  if (merged.args != old.args || merged.kwargs != old.kwargs || merged.traceback != old.traceback) {
+    const auto written = put_details(key, merged, at_us);
+    if (!written.ok()) return written.status();
+    details = *written;
+  }
+  return rows.update(row, key, merged, at_us, stored.details, details);
+}
+
+inline Result<std::int64_t> SegmentedStore::put_details(const TaskKey& key,
+                                                        const RecordView& record,
+                                                        std::int64_t at_us) {
+  if (!record.has_details() || at_us <= details_cutoff_us_) return std::int64_t{0};
+  auto writer = set_->details_for(at_us);
+  if (!writer.ok()) return writer.status();
+  if (Status status = (*writer)->begin(); !status.ok()) return status;
+  const auto ref = (*writer)->add(key.tag(), {record.args, record.kwargs, record.traceback}, at_us);
+  if (!ref.ok()) return ref.status();
+  return ref->packed();
+}
+
+// -- Upkeep and reads ---------------------------------------------------------------------------
+
+inline Result<TendReport> SegmentedStore::tend(MonoTime now) {
+  if (in_transaction_) return Status(Code::kInternal, path_ + ": upkeep in a transaction");
+  const auto changed = set_->tend(now);
+  if (!changed.ok()) return changed.status();
+  const SegmentTotals& totals = set_->totals();
+  TendReport report;
+  report.changed = *changed;
+  report.purged_invocations = totals.rows_expired;
+  report.purged_details = totals.details_expired;
+  report.dropped_invocations = totals.rows_dropped;
+  report.dropped_details = totals.details_dropped;
+  report.too_old = totals.too_old;
+  report.late = totals.late;
+  report.set_aside = totals.set_aside;
+  report.pending_bytes = set_->pending_bytes();
+  for (const SegmentInfo& info : set_->catalog().segments()) report.segments += info.readable();
+  return report;
+}
+
+inline Counts SegmentedStore::counts() const {
+  Counts counts;
+  counts.exact = true;
+  const auto note = [&](std::int64_t oldest_us, std::int64_t newest_us) {
+    const UnixSeconds oldest = from_us(oldest_us);
+    if (counts.oldest == 0 || oldest < counts.oldest) counts.oldest = oldest;
+    counts.newest = std::max(counts.newest, from_us(newest_us));
+  };
+  for (const SegmentInfo& info : set_->catalog().segments()) {
+    if (!info.readable() || info.open_for_writing() || info.family == SegmentFamily::kDetails) {
+      continue;
+    }
+    counts.invocations += info.rows;
+    counts.details += info.details;
+    if (info.rows > 0 && info.state == SegmentState::kSealed) note(info.oldest_us, info.newest_us);
+  }
+  set_->rows().each([&](auto& open) {
+    counts.invocations += open.writer->rows();
+    counts.details += open.writer->details();
+    if (open.writer->rows() > 0) note(open.writer->oldest_us(), open.writer->newest_us());
+  });
+  return counts;
+}
+
+inline void SegmentedStore::lend_writers() {
+  if (lent_of_ == set_->generation()) return;
+  lent_of_ = set_->generation();
+  set_->details().each([&](auto& open) { shelf_.details().lend(open.writer.get()); });
+}
+
+inline Result<std::vector<Source*>> SegmentedStore::sources() {
+  lend_writers();
+  return shelf_.list(set_->generation(), [this](std::int64_t seq) {
+    RowsWriter* writer = nullptr;
+    set_->rows().each([&](auto& open) {
+      if (open.writer->file().seq() == seq) writer = open.writer.get();
+    });
+    return writer;
+  });
+}
+
+// An adopted file of this ring's earlier engine knows how far that had read.
+inline Result<RingPositions> SegmentedStore::load_positions(const RingId& ring) {
+  auto positions = set_->active_rows().load_positions(ring);
+  if (!positions.ok() || !positions->chunks.empty() || !positions->lanes.empty()) return positions;
+  for (const SegmentInfo& info : set_->catalog().segments()) {
+    if (info.state != SegmentState::kAdopted) continue;
+    const auto file = shelf_.adopted(info);
+    if (!file.ok()) continue;  // its reads will say so
+    auto found = (*file)->load_positions(ring);
+    if (!found.ok() || !found->chunks.empty() || !found->lanes.empty()) return found;
+  }
+  return positions;
+}
+
+}  // namespace phlower

@@ -1,0 +1,180 @@
+// The upkeep of segments: rotated, sealed, unlinked when their time is over, set aside when
+// damaged.
+#include "phlower/segment/segmented_store.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+
+#include "support/segment_rig.hpp"
+
+namespace phlower {
+namespace {
+
+using testing::a_record;
+using ::testing::HasSubstr;
+using testing::SegmentRig;
+using testing::uuid_of;
+
+class SegmentUpkeep : public ::testing::Test, protected SegmentRig {
+ protected:
+  void SetUp() override {
+    const Status status = open();
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+};
+
+TEST_F(SegmentUpkeep, RotatesByTimeRowsAndSizeAndKeepsRingPositions) {
+  RingPositions positions;
+  positions.ring[0] = 7;
+  positions.chunks = {{3, 9, 120}};
+  positions.lanes = {{1, 50, 50}};
+  put_many(0, 10, now());
+  ASSERT_TRUE(store->begin().ok());
+  ASSERT_TRUE(store->save_positions(positions).ok());
+  ASSERT_TRUE(store->commit().ok());
+  clock.advance(std::chrono::hours(6));
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 1u) << "by time";
+  put_many(10, 120, now());
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 2u) << "by rows";
+  const auto loaded = store->load_positions(positions.ring);
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded->chunks.size(), 1u);
+  EXPECT_EQ(loaded->chunks[0].used, 120u);
+  EXPECT_EQ(loaded->lanes[0].delivered, 50u);
+  reopen();
+  EXPECT_EQ(store->load_positions(positions.ring)->lanes.size(), 1u);
+  EXPECT_EQ(store->counts().invocations, 130u);
+  EXPECT_EQ(store->counts().details, 130u);
+}
+
+TEST_F(SegmentUpkeep, ForgetsByUnlinkingAndShowsNothingPastItsTime) {
+  options.store.segment_rows = 1000;
+  reopen();
+  put_many(0, 50, now());
+  clock.advance(std::chrono::hours(59));
+  EXPECT_EQ(get(uuid_of(3))->args, "(1, 'two')");
+  clock.advance(std::chrono::hours(2));
+  ASSERT_TRUE(get(uuid_of(3)));
+  EXPECT_EQ(get(uuid_of(3))->args, "") << "details expire at read, whatever stands on the disk";
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSealed, SegmentFamily::kDetails), 0u);
+  clock.advance(std::chrono::hours(59));
+  EXPECT_FALSE(get(uuid_of(3)));
+  EXPECT_THAT(list({}), ::testing::IsEmpty());
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 0u);
+  EXPECT_EQ(store->segments().totals().rows_expired, 50u);
+  EXPECT_EQ(store->counts().invocations, 0u);
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(options.store.path)) {
+    if (entry.path().extension() == ".db") files.insert(entry.path().filename());
+  }
+  EXPECT_EQ(files.size(), 3u) << "meta.db and two that are written";
+}
+
+TEST_F(SegmentUpkeep, PutsLateRecordsIntoTheSegmentOfTheirTimeAndRefusesTooOldOnes) {
+  const double then = now() - 3600.0 * 50;
+  put_many(0, 5, now());
+  put_many(100, 5, then);
+  EXPECT_EQ(store->segments().totals().late, 5u);
+  EXPECT_EQ(in_state(SegmentState::kLate), 1u);
+  EXPECT_TRUE(get(uuid_of(103)));
+  put_many(200, 5, now() - 3600.0 * 121);
+  EXPECT_EQ(store->segments().totals().too_old, 5u);
+  EXPECT_FALSE(get(uuid_of(203)));
+  clock.advance(Seconds(40));
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kLate), 0u);
+  EXPECT_EQ(in_state(SegmentState::kSealed), 1u);
+  clock.advance(std::chrono::hours(71));
+  tend();
+  EXPECT_EQ(store->segments().totals().rows_expired, 5u) << "it goes with its own time";
+  EXPECT_TRUE(get(uuid_of(3)));
+}
+
+TEST_F(SegmentUpkeep, IsNotKeptByATimeInTheFuture) {
+  put_many(0, 1, now() + 3600.0 * 24 * 365 * 30);
+  put_many(1, 99, now());
+  tend();
+  ASSERT_EQ(in_state(SegmentState::kSealed), 1u);
+  for (int hours = 0; hours < 121; ++hours) {
+    clock.advance(std::chrono::hours(1));
+    tend(1);
+  }
+  tend();
+  EXPECT_EQ(store->segments().totals().rows_expired, 100u);
+}
+
+TEST_F(SegmentUpkeep, RemovesNothingRightAfterTheClockLeaptForward) {
+  put_many(0, 100, now());
+  tend();
+  ASSERT_EQ(in_state(SegmentState::kSealed), 1u);
+  clock.jump_wall(std::chrono::hours(24 * 365));
+  tend(3);
+  EXPECT_EQ(in_state(SegmentState::kSealed), 1u);
+  clock.jump_wall(-Nanoseconds(std::chrono::hours(24 * 365)));
+  EXPECT_TRUE(get(uuid_of(5)));
+  clock.jump_wall(std::chrono::hours(24 * 365));
+  tend(3);
+  clock.advance(std::chrono::minutes(11));
+  tend();
+  EXPECT_EQ(store->segments().totals().rows_expired, 100u);
+}
+
+TEST_F(SegmentUpkeep, SetsADamagedSegmentAsideAndGoesOn) {
+  put_many(0, 100, now());
+  tend();
+  put_many(100, 100, now());
+  tend();
+  ASSERT_EQ(in_state(SegmentState::kSealed), 2u);
+  std::string path;
+  for (const SegmentInfo& info : store->segments().catalog().segments()) {
+    if (info.state == SegmentState::kSealed && info.family == SegmentFamily::kRows &&
+        path.empty()) {
+      path = store->segments().catalog().path_of(info);
+    }
+  }
+  store.reset();
+  {
+    std::FILE* file = std::fopen(path.c_str(), "r+b");
+    ASSERT_NE(file, nullptr);
+    const std::string junk(static_cast<std::size_t>(std::filesystem::file_size(path)) - 4096,
+                           '\x5a');
+    std::fseek(file, 4096, SEEK_SET);
+    std::fwrite(junk.data(), 1, junk.size(), file);
+    std::fclose(file);
+  }
+  ASSERT_TRUE(open().ok());
+  EXPECT_FALSE(get(uuid_of(3)));
+  EXPECT_TRUE(get(uuid_of(103)));
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSetAside), 1u);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(std::filesystem::exists(dir / "data/quarantine"));
+  EXPECT_THAT(said, ::testing::Contains(HasSubstr("set aside")));
+  put_many(300, 5, now());
+  EXPECT_TRUE(get(uuid_of(303)));
+}
+
+TEST_F(SegmentUpkeep, DropsTheOldestWhenTheDiskIsShortDownToTheFloor) {
+  for (std::uint64_t hour = 0; hour < 20; ++hour) {
+    put_many(hour * 1000, 100, now());
+    tend();
+    clock.advance(std::chrono::hours(1));
+  }
+  ASSERT_GE(in_state(SegmentState::kSealed), 19u);
+  store->segments().set_disk({64 << 10, 100, Hours(5)});
+  tend();
+  EXPECT_GT(store->segments().totals().rows_dropped, 0u);
+  EXPECT_FALSE(get(uuid_of(1)));
+  EXPECT_TRUE(get(uuid_of(17'001))) << "younger than the floor";
+  EXPECT_THAT(said, ::testing::Contains(HasSubstr("go early")));
+}
+
+}  // namespace
+}  // namespace phlower

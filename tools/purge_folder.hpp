@@ -1,0 +1,248 @@
+// phlower-purge on a data folder: expired segments are unlinked, whether an engine runs or not.
+#pragma once
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "phlower/segment/segmented_store.hpp"
+#include "purge_options.hpp"
+#include "purge_outcome.hpp"
+#include "signals.hpp"
+
+namespace phlower::tools {
+
+/// One run over one folder. Not thread safe. Blocks: until all is done, stopped or given up.
+class FolderPurge {
+ public:
+  FolderPurge(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome)
+      : options_(options), clock_(clock), outcome_(outcome), begin_(clock.mono()) {}
+
+  /// OK also when it was stopped early: `outcome.done` and `outcome.failure` tell.
+  Status run() {
+    if (options_.baseline || options_.reclaim) {
+      return Status(Code::kUnsupported,
+                    options_.target + ": a data folder; --baseline and --reclaim are for files");
+    }
+    if (::access((options_.target + "/" + std::string(Catalog::kFile)).c_str(), F_OK) != 0) {
+      return Status(Code::kNotOurs, options_.target + ": a folder without " +
+                                        std::string(Catalog::kFile) +
+                                        "; name a data folder or a database file");
+    }
+    Status status = options_.rescue    ? rescue()
+                    : options_.verify  ? verify()
+                    : options_.dry_run ? dry_run()
+                                       : purge();
+    outcome_.elapsed = clock_.mono() - begin_;
+    return status;
+  }
+
+ private:
+  std::int64_t now_us() { return to_us(to_unix_seconds(clock_.wall())); }
+
+  bool out_of_time() {
+    if (stop_requested()) {
+      outcome_.failure = "stopped by a signal";
+    } else if (options_.max_time && clock_.mono() - begin_ >= *options_.max_time) {
+      outcome_.failure = "stopped after --max-time " + exact_duration(*options_.max_time);
+    }
+    return !outcome_.failure.empty();
+  }
+
+  void count(const SegmentInfo& info) {
+    ++outcome_.segments;
+    const bool rows = info.family == SegmentFamily::kRows;
+    (rows ? outcome_.invocations : outcome_.details) += info.rows;
+    outcome_.bytes_reclaimed += info.bytes;
+  }
+
+  Status dry_run() {
+    outcome_.dry_run = true;
+    auto catalog = Catalog::open(options_.target, false);
+    if (!catalog.ok()) return catalog.status();
+    for (const SegmentInfo& info : catalog->segments()) {
+      const bool going =
+          info.state == SegmentState::kExpiring || has_expired(info, options_.retention, now_us());
+      if (going) count(info);
+    }
+    outcome_.done = true;
+    return Status();
+  }
+
+  // -- Purge --------------------------------------------------------------------------------------
+  Status purge() {
+    SegmentOptions segments{options_.store, options_.retention, {}};
+    segments.disk.cap_bytes = ~0ull;
+    segments.disk.cap_percent = 100;
+    segments.store.adopt.clear();
+    segments.store.helper_thread = false;
+    auto store = SegmentedStore::open(segments, clock_);
+    if (store.ok()) return purge_alone(**store);
+    if (store.status().code() != Code::kBusy) return store.status();
+    return purge_beside_engine();
+  }
+
+  // Nobody has the folder: what is written is sealed too where its span is over.
+  Status purge_alone(SegmentedStore& store) {
+    std::vector<SegmentInfo> before = store.segments().catalog().segments();
+    for (int quiet = 0; quiet < 3 && !out_of_time();) {
+      const auto done = store.tend(clock_.mono());
+      if (!done.ok()) return done.status();
+      const bool busy = done->changed > 0 || store.segments().upkeep_waits() ||
+                        store.segments().backlog_rows() > 0;
+      quiet = busy ? 0 : quiet + 1;
+      if (!busy || done->changed == 0) std::this_thread::sleep_for(Milliseconds(busy ? 1 : 25));
+    }
+    for (const SegmentInfo& info : before) {
+      const bool kept = store.segments().catalog().find(info.seq) != nullptr;
+      if (!kept && info.state != SegmentState::kSpare) count(info);
+    }
+    outcome_.done = outcome_.failure.empty();
+    return Status();
+  }
+
+  // The engine keeps writing, and sealing; closed segments may go without it.
+  Status purge_beside_engine() {
+    auto catalog = Catalog::open(options_.target, true);
+    if (!catalog.ok()) return catalog.status();
+    std::vector<SegmentInfo> going;
+    for (SegmentInfo info : catalog->segments()) {
+      if (!has_expired(info, options_.retention, now_us())) continue;
+      info.state = SegmentState::kExpiring;
+      going.push_back(info);
+    }
+    if (!going.empty()) {
+      if (Status status = catalog->update(going); !status.ok()) return status;
+    }
+    for (const SegmentInfo& info : going) {
+      RemoveJob job(info.seq, catalog->path_of(info), SegmentSet::pin_file(options_.target), false);
+      for (;;) {
+        const auto removed = job.step();
+        if (removed.ok()) break;
+        if (removed.status().code() != Code::kBusy) return removed.status();
+        if (out_of_time()) return Status();
+        std::this_thread::sleep_for(Milliseconds(20));
+      }
+      if (Status status = catalog->update({}, {info.seq}); !status.ok()) return status;
+      count(info);
+    }
+    outcome_.note =
+        "an engine has this folder: rows in segments that it still writes go with these";
+    outcome_.done = true;
+    return Status();
+  }
+
+  // -- Verify -------------------------------------------------------------------------------------
+  Status verify() {
+    outcome_.verify = true;
+    auto catalog = Catalog::open(options_.target, true);
+    if (!catalog.ok()) return catalog.status();
+    const std::vector<SegmentInfo> segments = catalog->segments();  // a copy: it changes below
+    for (const SegmentInfo& info : segments) {
+      if (!info.readable()) continue;
+      if (out_of_time()) return Status();
+      Status status = verify_segment(*catalog, info);
+      ++outcome_.segments;
+      // It may have been sealed, or gone, while it was read.
+      if (status.ok() || has_changed_meanwhile(*catalog, info)) continue;
+      const Code code = status.code();
+      if (code != Code::kCorrupt && code != Code::kNotFound && code != Code::kNotOurs)
+        return status;
+      ++outcome_.damaged;
+      std::fprintf(stderr, "phlower-purge: %s\n", std::string(status.message()).c_str());
+      if (info.open_for_writing()) continue;  // whoever writes it deals with it
+      if (status = set_segment_aside(*catalog, info); !status.ok()) return status;
+    }
+    outcome_.done = outcome_.damaged == 0;
+    if (outcome_.damaged > 0) outcome_.failure = "damaged segments were set aside in quarantine/";
+    return Status();
+  }
+
+  static bool has_changed_meanwhile(Catalog& catalog, const SegmentInfo& info) {
+    const auto changed = catalog.changed();
+    if (!changed.ok() || !*changed || !catalog.load().ok()) return false;
+    const SegmentInfo* now = catalog.find(info.seq);
+    return now == nullptr || now->state != info.state;
+  }
+
+  // -- Rescue -------------------------------------------------------------------------------------
+  // Again after a stop: rows that were copied are met as themselves.
+  Status rescue() {
+    SegmentOptions segments{options_.store, options_.retention, {}};
+    segments.store.adopt.clear();
+    auto opened = SegmentedStore::open(segments, clock_);
+    if (!opened.ok()) return opened.status();
+    SegmentedStore& store = **opened;
+    std::vector<SegmentInfo> adopted;
+    for (const SegmentInfo& info : store.segments().catalog().segments()) {
+      if (info.state == SegmentState::kAdopted) adopted.push_back(info);
+    }
+    if (adopted.empty()) {
+      return Status(Code::kNotFound, options_.target + ": has no adopted file");
+    }
+    for (const SegmentInfo& info : adopted) {
+      if (Status status = copy_newest(store, info); !status.ok()) return status;
+      if (!outcome_.failure.empty()) return Status();
+      if (Status status = store.segments().let_go({info.seq}, true); !status.ok()) return status;
+      count(info);
+    }
+    for (int quiet = 0; quiet < 20 && !out_of_time();) {
+      const auto done = store.tend(clock_.mono());
+      if (!done.ok()) return done.status();
+      quiet = store.segments().upkeep_waits() ? 0 : quiet + 1;
+      std::this_thread::sleep_for(Milliseconds(5));
+    }
+    outcome_.done = outcome_.failure.empty();
+    return Status();
+  }
+
+  Status copy_newest(SegmentedStore& store, const SegmentInfo& info) {
+    auto file = AdoptedFile::open(info.path);
+    if (!file.ok()) return file.status();
+    Query newest;
+    newest.from_us = now_us() - options_.rescue->count() * kUsPerHour;
+    for (const auto& source : (*file)->sources()) {
+      auto stream = source->stream(newest);
+      if (!stream.ok()) return stream.status();
+      for (bool more = true; more && !out_of_time();) {
+        Status status = copy_slice(store, *source, **stream, more);
+        if (!status.ok()) return status;
+      }
+    }
+    return Status();
+  }
+
+  Status copy_slice(SegmentedStore& store, FamilySource& source, RowStream& stream, bool& more) {
+    constexpr int kRows = 500;
+    Status status = store.begin();
+    for (int i = 0; status.ok() && i < kRows && more; ++i) {
+      FoundRow row;
+      const auto found = stream.next(row);
+      status = found.status();
+      more = found.ok() && *found;
+      if (!more) break;
+      status = source.add_details(row);
+      if (status.ok()) status = store.upsert(row.record.view());
+      if (status.code() == Code::kInvalidArgument) status = Status();  // no row can hold it
+      ++outcome_.rescued;
+    }
+    if (status.ok()) status = store.commit();
+    store.rollback();
+    if (status.ok() && store.wal_bytes() > options_.store.wal_soft_bytes) {
+      status = store.checkpoint().status();
+    }
+    if (status.ok() && store.tend_due(clock_.mono())) status = store.tend(clock_.mono()).status();
+    return status;
+  }
+
+  const PurgeOptions& options_;
+  Clock& clock_;
+  PurgeOutcome& outcome_;
+  MonoTime begin_;
+};
+
+}  // namespace phlower::tools
