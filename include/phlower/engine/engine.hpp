@@ -125,7 +125,13 @@ class Engine {
     return History(*std::move(sources), cutoffs_at(options_.retention, clock_.wall()));
   }
 
-  HealthReport health() const { return trouble_.report(clock_.mono()); }
+  HealthReport health() const {
+    HealthReport report = trouble_.report(clock_.mono());
+    if (report.health != Health::kOk) return report;
+    report.reason = store_->problem();
+    if (!report.reason.empty()) report.health = Health::kDegraded;
+    return report;
+  }
   const EngineStats& stats() const { return stats_; }
   RingStats ring_stats() const { return ring_->stats(); }
   Counts counts() const { return store_->counts(); }

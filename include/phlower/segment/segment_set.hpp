@@ -134,6 +134,8 @@ class SegmentSet {
   bool upkeep_waits() { return keeper_.open() > 0; }
   /// One step. The number of segments that it changed.
   Result<std::uint64_t> tend(MonoTime now);
+  /// Why sealing, removing or making does not get on; empty when it does.
+  const std::string& problem() const noexcept { return problem_; }
   /// Bytes of segments that no reader sees any more and that are still there.
   std::uint64_t pending_bytes() const;
   /// Rows and details in files that are past their retention and still there.
@@ -238,6 +240,7 @@ class SegmentSet {
   std::int64_t seen_us_ = 0;  // both clocks at the last look
   MonoTime seen_mono_{};
   MonoTime forget_from_{};
+  std::string problem_;
   MonoTime next_look_{};
   MonoTime next_slow_look_{};
   std::uint64_t bytes_ = 0;

@@ -279,6 +279,7 @@ Status SegmentSet::activate(FamilyWriters<Writer>& family, const SegmentInfo& sp
     family.late.push_back(std::move(old));
   } else if (old.writer) {
     if (on_close_) on_close_(old.writer->file().seq());
+    old.writer->file().leave_log();
     old.writer.reset();
     post_seal(put.back());
   }

@@ -95,7 +95,6 @@ inline void SegmentSet::repost(MonoTime now) {
 
 inline Result<std::uint64_t> SegmentSet::tend_jobs() {
   std::uint64_t changed = 0;
-  Status first;
   for (auto& job : keeper_.take_done()) {
     Status status = job->status;
     if (status.ok()) status = finish_job(*job);
@@ -111,16 +110,17 @@ inline Result<std::uint64_t> SegmentSet::tend_jobs() {
     }
     if (status.ok()) {
       ++changed;
+      problem_.clear();
       continue;
     }
     const Code code = status.code();
     if (code == Code::kCorrupt || code == Code::kNotOurs) {
       report_damage(job->seq, status);
-    } else if (code != Code::kBusy && first.ok()) {
-      first = status;  // a reader in the way is everyday life
+    } else if (code != Code::kBusy) {  // a reader in the way is everyday life
+      problem_ = status.message();
+      log_.warn_limited("upkeep", "{}; tried again", status.message());
     }
   }
-  if (!first.ok()) return first;
   return changed;
 }
 
@@ -221,6 +221,7 @@ Status SegmentSet::close_late(FamilyWriters<Writer>& family, std::size_t at) {
   info.closed_us = now_us();
   if (Status status = catalog_->update({info}); !status.ok()) return status;
   if (on_close_) on_close_(info.seq);
+  family.late[at].writer->file().leave_log();
   family.late.erase(family.late.begin() + static_cast<std::ptrdiff_t>(at));
   ++generation_;
   post_seal(info);

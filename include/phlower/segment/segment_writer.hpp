@@ -59,6 +59,11 @@ class SegmentWriter {
     if (!db_.autocommit()) static_cast<void>(db_.exec("ROLLBACK"));
   }
 
+  /// Closing leaves the log as it is: whoever seals the file empties it.
+  void leave_log() noexcept {
+    sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
+
   Status measure() {
     Status ready = db_.prepare_once(pages_, "PRAGMA page_count");
     if (!ready.ok()) return ready;

@@ -125,6 +125,7 @@ class SegmentedStore final : public HistoryStore {
   }
 
   Counts counts() const override;
+  std::string problem() const override { return set_->problem(); }
   bool tend_due(MonoTime now) override { return set_->tend_due(now); }
   Result<TendReport> tend(MonoTime now) override;
   Result<std::vector<Source*>> sources() override;

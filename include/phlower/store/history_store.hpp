@@ -67,6 +67,10 @@ class HistoryStore {
   virtual bool tend_due(MonoTime) { return false; }
   virtual Result<TendReport> tend(MonoTime) { return TendReport{}; }
 
+  /// What the upkeep cannot get done at the moment while records are stored all the same; empty:
+  /// none.
+  virtual std::string problem() const { return {}; }
+
   // -- Reads ----------------------------------------------------------------------------------
   /// The tables or files to read, valid until the next call of any other function.
   virtual Result<std::vector<Source*>> sources() = 0;
