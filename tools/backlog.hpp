@@ -94,7 +94,7 @@ inline Status make_backlog_segments(const Options& options, std::uint64_t rows, 
   }
   // The next span begins: what is written is complete, and sealed in the steps that follow.
   for (int quiet = 0; status.ok() && quiet < 60;) {
-    then.advance(Seconds(quiet == 0 ? 3600 : 1));
+    then.advance(quiet == 0 ? Nanoseconds(Hours(6)) : Nanoseconds(Seconds(1)));
     const auto done = store.tend(then.mono());
     status = done.status();
     quiet = done.ok() && done->changed == 0 && !store.segments().upkeep_waits() ? quiet + 1 : 1;

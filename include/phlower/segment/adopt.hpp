@@ -47,8 +47,8 @@ class AdoptedFile {
     return PositionTables(db_).load(ring);
   }
 
-  /// Fills in times and rows, by indexes and row ids alone. A table without an index on its end is
-  /// as new as the file.
+  /// Fills in times and rows, by indexes and row ids alone. A table whose rows show no end there is
+  /// as new as its day, else as the file.
   Status measure(SegmentInfo& info) {
     for (const TableFamily& family : families_) {
       if (family.invocations.empty()) continue;
@@ -67,7 +67,10 @@ class AdoptedFile {
   explicit AdoptedFile(sqlite::Connection db) : db_(std::move(db)) {}
 
   Status measure_times(const TableFamily& family, const std::string& from, SegmentInfo& info) {
-    std::int64_t newest = info.closed_us;
+    struct ::stat file {};
+    const bool known = ::stat(db_.path().c_str(), &file) == 0;
+    std::int64_t newest = known ? file.st_mtime * 1'000'000 : info.closed_us;
+    if (family.is_day()) newest = std::min(newest, to_us(end_of_day(family.suffix)));
     std::int64_t oldest = newest;
     if (family.finished_index) {
       for (auto [what, to] : {std::pair{"min", &oldest}, {"max", &newest}}) {
@@ -78,9 +81,6 @@ class AdoptedFile {
         if (!row.ok()) return row.status();
         if (*row && !select->is_null(0)) *to = to_us(select->real(0));
       }
-    } else {
-      struct ::stat file {};
-      if (::stat(db_.path().c_str(), &file) == 0) newest = file.st_mtime * 1'000'000;
     }
     info.newest_us = std::max(info.newest_us, newest);
     info.oldest_us = info.oldest_us == 0 ? oldest : std::min(info.oldest_us, oldest);

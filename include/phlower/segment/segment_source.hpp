@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,12 @@ class SegmentSource final : public Source {
     }
     if (info_.state != SegmentState::kSealed) return true;  // somebody writes it
     return info_.rows > 0 && info_.newest_us >= from_us && info_.oldest_us < until_us;
+  }
+
+  std::int64_t newest_us() const override {
+    if (writer_ != nullptr && writer_->rows() > 0) return writer_->newest_us();
+    if (info_.state == SegmentState::kSealed) return info_.newest_us;
+    return std::numeric_limits<std::int64_t>::max();
   }
 
   bool may_hold(const TaskKey& key) override {

@@ -1,7 +1,9 @@
 // A family of tables in the origin's schemas as a source of reads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +25,7 @@ class FamilySource final : public Source {
 
   std::int64_t seq() const override { return seq_; }
   bool may_overlap(std::int64_t, std::int64_t) const override { return true; }
+  std::int64_t newest_us() const override { return std::numeric_limits<std::int64_t>::max(); }
   bool may_hold(const TaskKey&) override { return true; }
 
   Result<std::optional<FoundRow>> find(const TaskKey& key) override {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -255,29 +256,28 @@ class History {
     }
   };
 
-  Result<std::vector<Ordered>> open_streams(const Query& query) {
-    std::vector<Ordered> streams;
+  // Sources that can have rows, the one with the newest last.
+  std::vector<Source*> sources_of(const Query& query) {
     const std::int64_t until = query.after && query.after->at_us < query.until_us
                                    ? query.after->at_us + 1
                                    : query.until_us;
+    std::vector<Source*> sources;
     for (Source* source : sources_) {
-      if (!source->may_overlap(query.from_us, until)) continue;
-      auto stream = source->stream(query);
-      if (!stream.ok()) return stream.status();
-      streams.push_back({source, *std::move(stream), {}, {}, false});
+      if (source->may_overlap(query.from_us, until)) sources.push_back(source);
     }
-    return streams;
+    std::stable_sort(sources.begin(), sources.end(), [](const Source* a, const Source* b) {
+      return a->newest_us() < b->newest_us();
+    });
+    return sources;
   }
 
-  // Calls visit(source, row) newest first until it says false.
-  template <class Visit>
-  Status each_in_order(Query query, Visit&& visit) {
-    query.from_us = std::max(query.from_us, first_us());
-    auto streams = open_streams(query);
-    if (!streams.ok()) return streams.status();
+  // The stream with the next row, null at the end. A source is opened when nothing that is open is
+  // newer than what it may have: the newest rows of a task cost one or two of them.
+  Result<Ordered*> next_stream(const Query& query, std::vector<Source*>& closed,
+                               std::list<Ordered>& open) {
     for (;;) {
       Ordered* first = nullptr;
-      for (Ordered& stream : *streams) {
+      for (Ordered& stream : open) {
         const auto more = stream.fill();
         if (!more.ok()) return more.status();
         if (!*more) continue;
@@ -286,6 +286,25 @@ class History {
           first = &stream;
         }
       }
+      if (closed.empty()) return first;
+      if (first != nullptr && first->front().at_us > closed.back()->newest_us()) return first;
+      auto stream = closed.back()->stream(query);
+      if (!stream.ok()) return stream.status();
+      open.push_back({closed.back(), *std::move(stream), {}, {}, false});
+      closed.pop_back();
+    }
+  }
+
+  // Calls visit(source, row) newest first until it says false.
+  template <class Visit>
+  Status each_in_order(Query query, Visit&& visit) {
+    query.from_us = std::max(query.from_us, first_us());
+    std::vector<Source*> closed = sources_of(query);
+    std::list<Ordered> open;
+    for (;;) {
+      const auto next = next_stream(query, closed, open);
+      if (!next.ok()) return next.status();
+      Ordered* const first = *next;
       if (first == nullptr) return Status();
       FoundRow row = std::move(first->group.back());
       first->group.pop_back();

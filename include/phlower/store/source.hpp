@@ -40,6 +40,8 @@ class Source {
   virtual std::int64_t seq() const = 0;
   /// False: no row can lie in [from, until).
   virtual bool may_overlap(std::int64_t from_us, std::int64_t until_us) const = 0;
+  /// No row is newer; the highest number where that is not known.
+  virtual std::int64_t newest_us() const = 0;
   /// False: certainly no row of this id, known without a look at the file.
   virtual bool may_hold(const TaskKey& key) = 0;
   /// The row of a task, without its details; expired or not.

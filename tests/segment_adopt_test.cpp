@@ -1,0 +1,154 @@
+// Files of other layouts in the history: found by all reads, never written, gone with their
+// retention.
+#include "phlower/segment/adopt.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+
+#include "support/made_backlog.hpp"
+#include "support/segment_rig.hpp"
+#include "support/store_content.hpp"
+
+namespace phlower {
+namespace {
+
+using testing::a_record;
+using testing::BacklogMaker;
+using testing::BacklogPlan;
+using ::testing::HasSubstr;
+using testing::MadeSchema;
+using testing::SegmentRig;
+using testing::uuid_of;
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class Adopt : public ::testing::TestWithParam<std::tuple<MadeSchema, bool>>, protected SegmentRig {
+ protected:
+  void make(const BacklogPlan& plan) {
+    old_ = dir / "old.db";
+    const Status made = BacklogMaker::make(old_, plan);
+    ASSERT_TRUE(made.ok()) << made.message();
+    options.store.adopt = old_;
+  }
+  BacklogPlan plan() {
+    BacklogPlan plan;
+    plan.schema = std::get<0>(GetParam());
+    plan.legacy = std::get<1>(GetParam());
+    plan.now = now();
+    return plan;
+  }
+  std::string old_;
+};
+
+TEST_P(Adopt, ShowsWhatTheFileItselfShowsAndLeavesItAsItIs) {
+  make(plan());
+  StoreOptions single;
+  single.path = old_;
+  std::map<std::string, Record> wanted;
+  {
+    auto file = Store::open(single, options.retention, OpenMode::kReadOnly);
+    ASSERT_TRUE(file.ok()) << file.status().message();
+    auto db = testing::open_db(old_, sqlite::Access::kReadOnly);
+    for (const auto& [table, rows] : testing::content_of(db)) {
+      if (!table.starts_with("invocations")) continue;
+      for (const std::string& row : rows) {
+        const std::string id = row.substr(0, row.find('|'));
+        const auto found = (*file)->get(id, clock.wall());
+        ASSERT_TRUE(found.ok());
+        if (*found) wanted[id] = **found;
+      }
+    }
+  }
+  ASSERT_GT(wanted.size(), 150u);
+  ASSERT_TRUE(open().ok());
+  const std::string before = bytes_of(old_);
+  put_many(0, 10, now());
+  for (const auto& [id, record] : wanted) {
+    const auto found = get(id);
+    ASSERT_TRUE(found) << id;
+    EXPECT_EQ(found->finished_at, record.finished_at) << id;
+    EXPECT_EQ(found->kwargs, record.kwargs) << id;
+    EXPECT_EQ(found->traceback, record.traceback) << id;
+  }
+  Query query;
+  query.limit = 10'000;
+  std::set<std::string> listed;
+  for (const std::string& id : list(query)) listed.insert(id);
+  for (const auto& [id, record] : wanted) {
+    const bool timed = record.view().version_time() > 0;  // a row without any time has no place
+    EXPECT_EQ(listed.contains(id), timed) << id;
+  }
+  EXPECT_TRUE(listed.contains(uuid_of(5)));
+  reopen();
+  EXPECT_TRUE(get(wanted.begin()->first));
+  EXPECT_EQ(bytes_of(old_), before);
+}
+
+TEST_P(Adopt, LetsTheFileGoWithItsNewestRow) {
+  make(plan());
+  ASSERT_TRUE(open().ok());
+  clock.advance(Hours(110));
+  tend();
+  EXPECT_TRUE(std::filesystem::exists(old_));
+  clock.advance(Hours(40));
+  tend();
+  EXPECT_FALSE(std::filesystem::exists(old_));
+  EXPECT_EQ(in_state(SegmentState::kAdopted), 0u);
+  reopen();  // the configuration still names it
+  EXPECT_EQ(in_state(SegmentState::kAdopted), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemas, Adopt,
+                         ::testing::Combine(::testing::Values(MadeSchema::kSingle,
+                                                              MadeSchema::kPresplit,
+                                                              MadeSchema::kPartitioned),
+                                            ::testing::Bool()));
+
+class AdoptRefusal : public ::testing::Test, protected SegmentRig {};
+
+TEST_F(AdoptRefusal, NamesWhatIsWrong) {
+  const auto refuse = [&](const std::string& path, Code code, const char* part) {
+    options.store.adopt = path;
+    const Status status = open();
+    EXPECT_EQ(code_name(status.code()), code_name(code)) << status.message();
+    EXPECT_THAT(std::string(status.message()), HasSubstr("store.adopt"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(part));
+    store.reset();
+  };
+  refuse(dir / "none.db", Code::kNotFound, "none.db");
+  refuse(dir.path(), Code::kNotOurs, "folder");
+  std::ofstream(dir / "text.db") << std::string(5000, 't');
+  refuse(dir / "text.db", Code::kNotOurs, "text.db");
+  const Status made = BacklogMaker::make(dir / "busy.db", {});
+  ASSERT_TRUE(made.ok());
+  auto other = testing::open_db(dir / "busy.db");
+  testing::exec(other, "BEGIN IMMEDIATE");
+  refuse(dir / "busy.db", Code::kBusy, "busy.db");
+}
+
+TEST_F(AdoptRefusal, ForecastsAFullDiskBeforeTheFileLeaves) {
+  SegmentInfo file;
+  file.bytes = 26ull << 30;
+  file.closed_us = 1'000 * kUsPerHour;
+  file.oldest_us = 880 * kUsPerHour;
+  file.newest_us = 1'000 * kUsPerHour;
+  const double growth = bytes_per_hour(file);
+  EXPECT_NEAR(growth, 26.0 * (1 << 30) / 120, 1);
+  const auto ahead = forecast(file, 120 * kUsPerHour, 10ull << 30, growth, file.closed_us);
+  EXPECT_NEAR(ahead.leaves_in_h, 120, 0.01);
+  EXPECT_NEAR(ahead.full_in_h, 46.2, 0.1);
+  EXPECT_TRUE(ahead.too_late());
+  EXPECT_FALSE(forecast(file, 120 * kUsPerHour, 60ull << 30, growth, file.closed_us).too_late());
+  EXPECT_FALSE(forecast(file, 120 * kUsPerHour, 0, 0, file.closed_us).too_late());
+}
+
+}  // namespace
+}  // namespace phlower
