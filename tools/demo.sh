@@ -31,11 +31,26 @@ run() { # name rate options...
 }
 run monolith 1217 --baseline monolith
 run batch50k 1217 --baseline batch50k
-run phlower 1217
-run phlower-x4 4868 --look-up 5
+run single 1217
+
+# The default layout: the same backlog as a folder of segments, and what a person would ask of it.
+segmented() { # name rate options...
+  local name=$1 rate=$2
+  shift 2
+  say "$name: $rate records/s for $seconds s"
+  "$replay" "$capture" --data "$work/$name" --ring "$ring" --rate "$rate" --backlog "$rows" \
+    --duration "${seconds}s" --producers 2 --json "$@" | tee "$work/$name.out" | sed '$d'
+  tail -n 1 "$work/$name.out" >"$work/$name.json"
+  rm -f "$ring"
+}
+segmented segmented 1217
+segmented segmented-x4 4868 --look-up 5
+say "phlower-query count"
+"$build/tools/phlower-query" count --data "$work/segmented-x4" --json | head -c 600
+echo
 
 say "Side by side"
-python3 - "$work" monolith batch50k phlower phlower-x4 <<'PY'
+python3 - "$work" monolith batch50k single segmented segmented-x4 <<'PY'
 import json, sys
 work, names = sys.argv[1], sys.argv[2:]
 runs = {name: json.load(open(f"{work}/{name}.json")) for name in names}

@@ -27,7 +27,9 @@ inline std::string uuid_of(std::uint64_t number) {
 }
 
 struct SegmentRig {
-  SegmentRig() : clock(WallTime(Seconds(1'795'000'000)), Nanoseconds(0)) {
+  explicit SegmentRig(const std::string& where = {})
+      : dir(where.empty() ? TempDir() : TempDir(where)),
+        clock(WallTime(Seconds(1'795'000'000)), Nanoseconds(0)) {
     options.store.path = dir / "data";
     options.store.cache_bytes = 4 << 20;
     options.store.segment_rows = 100;
