@@ -52,6 +52,21 @@ TEST_F(SegmentUpkeep, RotatesByTimeRowsAndSizeAndKeepsRingPositions) {
   EXPECT_EQ(store->counts().details, 130u);
 }
 
+TEST_F(SegmentUpkeep, DoesTheSameOnAThreadOfItsOwn) {
+  options.store.helper_thread = true;
+  reopen();
+  for (std::uint64_t first = 0; first < 400; first += 100) {
+    put_many(first, 100, now());
+    tend();
+    for (std::uint64_t i = 0; i < first; i += 7) EXPECT_TRUE(get(uuid_of(i))) << i;
+  }
+  EXPECT_EQ(in_state(SegmentState::kSealed), 4u);
+  clock.advance(Hours(121));
+  tend();
+  EXPECT_EQ(store->segments().totals().rows_expired, 400u);
+  EXPECT_EQ(store->segments().problem(), "");
+}
+
 TEST_F(SegmentUpkeep, ForgetsByUnlinkingAndShowsNothingPastItsTime) {
   options.store.segment_rows = 1000;
   reopen();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -79,6 +80,7 @@ struct SegmentRig {
       const bool busy = report->changed > 0 || store->segments().upkeep_waits();
       quiet = busy ? 0 : quiet + 1;
       if (!busy) clock.advance(Seconds(1));
+      if (busy && options.store.helper_thread) std::this_thread::sleep_for(Milliseconds(1));
     }
   }
 

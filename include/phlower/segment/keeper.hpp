@@ -5,10 +5,10 @@
 // disk takes.
 #pragma once
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <condition_variable>
+#include <csignal>
 #include <cstdint>
 #include <deque>
 #include <memory>
