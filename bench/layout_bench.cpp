@@ -4,13 +4,15 @@
 //   layout_bench [CAPTURE] [--rows N] [--single-rows N] [--segment-rows N]
 //
 // Records are those of the capture with fresh ids and fresh numbers, 2,000 a transaction, details
-// included. The files are in $TMPDIR or /tmp: choose the disk that matters.
+// included. The files are in $TMPDIR or /tmp: choose the disk that matters. Among the other benches
+// it is run with Google Benchmark's options: a --benchmark_min_time below 0.1 s asks for a short run.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -34,6 +36,14 @@ struct Plan {
   std::uint64_t single_rows = 500'000;
   std::uint32_t segment_rows = 200'000;
 };
+
+Plan short_plan() {
+  Plan plan;
+  plan.rows = 120'000;
+  plan.single_rows = 40'000;
+  plan.segment_rows = 20'000;
+  return plan;
+}
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -239,7 +249,8 @@ int run(const Plan& plan) {
 }  // namespace phlower
 
 int main(int argc, char** argv) {
-  phlower::Plan plan;
+  using phlower::Plan, phlower::short_plan;
+  Plan plan;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
@@ -249,7 +260,10 @@ int main(int argc, char** argv) {
       plan.single_rows = number();
     } else if (word == "--segment-rows") {
       plan.segment_rows = static_cast<std::uint32_t>(number());
-    } else {
+    } else if (constexpr std::string_view kMinTime = "--benchmark_min_time=";
+               word.starts_with(kMinTime)) {
+      if (std::strtod(word.c_str() + kMinTime.size(), nullptr) < 0.1) plan = short_plan();
+    } else if (!word.starts_with("--benchmark_")) {
       plan.capture = word;
     }
   }
