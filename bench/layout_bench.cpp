@@ -5,7 +5,8 @@
 //
 // Records are those of the capture with fresh ids and fresh numbers, 2,000 a transaction, details
 // included. The files are in $TMPDIR or /tmp: choose the disk that matters. Among the other benches
-// it is run with Google Benchmark's options: a --benchmark_min_time below 0.1 s asks for a short run.
+// it is run with Google Benchmark's options: a --benchmark_min_time below 0.1 s asks for a short
+// run.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

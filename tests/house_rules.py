@@ -202,7 +202,7 @@ def check_orders(source, _):
 def umbrella(sources):
     names = sorted(
         s.name[len("include/") :] for s in sources
-        if s.in_include and s.is_header and s.name != "include/phlower/phlower.hpp"
+        if s.in_include and s.name.endswith(".hpp") and s.name != "include/phlower/phlower.hpp"
     )
     return (
         "// Everything, for users who do not want to choose. Headers of Phlower never include it.\n"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "open_history.hpp"
+#include "phlower/segment/history_reader.hpp"
 #include "query_options.hpp"
 #include "query_print.hpp"
 #include "signals.hpp"
@@ -23,7 +23,7 @@ void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), std
 
 class QueryRun {
  public:
-  QueryRun(OpenHistory& history, Clock& clock, const QueryOptions& options)
+  QueryRun(HistoryReader& history, Clock& clock, const QueryOptions& options)
       : history_(history),
         clock_(clock),
         options_(options),
@@ -178,7 +178,7 @@ class QueryRun {
     return Status();
   }
 
-  OpenHistory& history_;
+  HistoryReader& history_;
   Clock& clock_;
   const QueryOptions& options_;
   bool json_;
@@ -223,7 +223,11 @@ int query(int argc, char** argv) {
     return usage_error("phlower-query", status);
   }
   catch_signals();
-  auto history = OpenHistory::open(options.data, options.retention);
+  auto history = HistoryReader::open(
+      options.data, options.retention, [](std::int64_t seq, const Status& status) {
+        std::fprintf(stderr, "phlower-query: segment %lld is left out: %s\n",
+                     static_cast<long long>(seq), std::string(status.message()).c_str());
+      });
   Status status = history.status();
   if (history.ok()) {
     QueryRun run(**history, clock, options);

@@ -69,6 +69,7 @@
 #include "phlower/segment/details_writer.hpp"
 #include "phlower/segment/filter.hpp"
 #include "phlower/segment/history_folder.hpp"
+#include "phlower/segment/history_reader.hpp"
 #include "phlower/segment/id_map.hpp"
 #include "phlower/segment/id_pages.hpp"
 #include "phlower/segment/keeper.hpp"

@@ -79,6 +79,11 @@ struct CeleryOptions {
   Hours in_flight_age{24};                // and for how long
 };
 
+/// For hosts that load the shared object.
+struct PluginOptions {
+  bool own_thread = false;  // the engine runs on a thread of its own; false: when the host ticks
+};
+
 struct LogOptions {
   std::string level = "info";  // trace, debug, info, warning, error, off
 };
@@ -92,6 +97,7 @@ struct Options {
   RecordOptions record;
   ScheduleOptions schedule;
   CeleryOptions celery;
+  PluginOptions plugin;
   LogOptions log;
 };
 

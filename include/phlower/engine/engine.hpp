@@ -97,6 +97,13 @@ class Engine {
     return salvages_.empty() && !ring_->has_unread();
   }
 
+  /// True when no record that was submitted before `then` waits.
+  bool flushed(MonoTime then) {
+    if (drained()) return true;
+    const MonoTime oldest(Nanoseconds(static_cast<std::int64_t>(ring_->oldest_pending_ns())));
+    return salvages_.empty() && oldest > then;
+  }
+
   /// The newest version of a task's row, if its retention is not over.
   Result<std::optional<Record>> get(std::string_view task_id) {
     auto history = this->history();
@@ -123,6 +130,28 @@ class Engine {
     auto sources = store_->sources();
     if (!sources.ok()) return sources.status();
     return History(*std::move(sources), cutoffs_at(options_.retention, clock_.wall()));
+  }
+
+  /// Takes over what may change while records flow: retention, disk, schedule, the log's bounds,
+  /// reclaim. Everything else of `options` is not looked at. Errors: of the store, which are not
+  /// final: the new values are in force all the same.
+  Status set_limits(const Options& options) {
+    options_.retention = options.retention;
+    options_.disk = options.disk;
+    options_.schedule = options.schedule;
+    options_.store.wal_soft_bytes = options.store.wal_soft_bytes;
+    options_.store.wal_hard_bytes = options.store.wal_hard_bytes;
+    options_.store.reclaim = options.store.reclaim;
+    queue_.set_round(options.schedule.round);
+    return store_->set_limits(options.retention, options.disk);
+  }
+
+  /// Moves what can be moved of the log into its file, as the last step before a close. True: the
+  /// log is empty, or what is left is in somebody's way.
+  Result<bool> empty_log() {
+    const auto done = upkeep_->run_checkpoint();
+    if (!done.ok()) return done.status();
+    return store_->wal_bytes() == 0 || done->units == 0;
   }
 
   HealthReport health() const {
@@ -260,6 +289,7 @@ class Engine {
     const MonoTime now = clock_.mono();
     queue_.charge(work, now - begin);
     ++stats_.slices[work];
+    stats_.slice.record(now - begin);
     stats_.spent[work] += now - begin;
     if (result.ok()) {
       report.units[work] += result->units;
@@ -281,7 +311,7 @@ class Engine {
     log_.warn_limited(work_name(work), "{}: {}", work_name(work), status.message());
   }
 
-  const Options options_;
+  Options options_;
   Clock& clock_;
   Log log_;
   EngineStats stats_;

@@ -44,6 +44,7 @@ struct EngineStats {
   TendReport files;  // of the layout `segmented`: segments, what was too old, what went early
   PerWork<std::uint64_t> slices;
   PerWork<Nanoseconds> spent;
+  Histogram slice;      // what each slice took, waits included
   Histogram flush_age;  // from submit to commit, one entry a record
   Histogram hold;       // of the write lock, one entry a transaction
 };

@@ -52,6 +52,14 @@ class Histogram {
     return max_;
   }
 
+  /// How many records are at most `nanoseconds`; never too many, and those within 1/32 below it may
+  /// be missing.
+  std::uint64_t count_at_most(std::uint64_t nanoseconds) const noexcept {
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < kBuckets && highest_in(i) <= nanoseconds; ++i) seen += buckets_[i];
+    return nanoseconds >= max_ ? count_ : seen;
+  }
+
   void merge(const Histogram& other) noexcept {
     for (std::size_t i = 0; i < kBuckets; ++i) buckets_[i] += other.buckets_[i];
     count_ += other.count_;

@@ -32,6 +32,10 @@ enum class Code : std::int32_t {
   kDetached = 14,        // the producer lost its lane or was never attached
   kInternal = 15,        // a defect in Phlower itself
   kReload = 16,          // what was being read has gone in the meantime; ask again
+  kForked = 17,          // the handle was made by another process
+  kBadHandle = 18,       // no handle of this kind, or one that was destroyed
+  kAbi = 19,             // a struct of a size or with members that this build cannot take
+  kWrongState = 20,      // a call in the wrong order: before start, or after stop
 };
 
 /// The stable lower-case name of a code, as it stands in logs and JSON.
@@ -54,6 +58,10 @@ constexpr std::string_view code_name(Code code) noexcept {
     case Code::kDetached: return "detached";
     case Code::kInternal: return "internal";
     case Code::kReload: return "reload";
+    case Code::kForked: return "forked";
+    case Code::kBadHandle: return "bad_handle";
+    case Code::kAbi: return "abi";
+    case Code::kWrongState: return "wrong_state";
   }
   return "unknown";
 }

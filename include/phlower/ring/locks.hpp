@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,12 +27,14 @@ namespace phlower {
 class LockFile;
 
 /// What the library keeps once for each process: the open lock files, and a mutex that no child of
-/// fork finds locked. It is never destroyed, so that threads may end after main.
+/// fork finds locked. It is never destroyed, so that threads may end after main, and while no file
+/// is open it keeps no memory of its own: a shared object with it can be unloaded without a trace.
 class RingProcess {
  public:
   static RingProcess& instance() {
+    alignas(RingProcess) static std::byte place[sizeof(RingProcess)];
     static RingProcess* const process = [] {
-      auto* made = new RingProcess;
+      auto* made = new (place) RingProcess;
       ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
                        [] { instance().in_child(); });
       return made;
@@ -69,7 +73,9 @@ class LockFile {
 
   ~LockFile() {
     const std::lock_guard guard(RingProcess::instance().mutex());
-    std::erase(RingProcess::instance().files_, this);
+    auto& files = RingProcess::instance().files_;
+    std::erase(files, this);
+    if (files.empty()) files.shrink_to_fit();
     // A descriptor that is not ours any more may be somebody else's by now.
     if (intact()) ::close(fd_);
   }

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -41,19 +42,28 @@ class Mapping {
   /// The process's one read-write mapping of this file: threads that use the same ring share it.
   static Result<std::shared_ptr<Mapping>> share(const LockFile& file, std::size_t bytes,
                                                 const std::string& path) {
+    // Let go behind the guard, which the end of one takes.
+    std::vector<std::shared_ptr<Mapping>> met;
     const std::lock_guard guard(RingProcess::instance().mutex());
-    static auto* const known = new std::vector<Known>;
-    std::erase_if(*known, [](const Known& entry) { return entry.mapping.expired(); });
-    for (const Known& entry : *known) {
+    for (const Known& entry : known()) {
       if (entry.device != file.device() || entry.inode != file.inode()) continue;
-      if (auto mapping = entry.mapping.lock(); mapping && mapping->bytes() == bytes) return mapping;
+      met.push_back(entry.mapping.lock());
+      if (met.back() && met.back()->bytes() == bytes) return met.back();
     }
     auto made = map(file, bytes, path, Access::kReadWrite);
-    if (made.ok()) known->push_back({file.device(), file.inode(), made.value()});
+    if (!made.ok()) return made;
+    known().push_back({file.device(), file.inode(), made.value()});
+    (*made)->shared_ = true;
     return made;
   }
 
   explicit Mapping(boost::interprocess::mapped_region region) : region_(std::move(region)) {}
+  ~Mapping() {
+    if (!shared_) return;
+    const std::lock_guard guard(RingProcess::instance().mutex());
+    std::erase_if(known(), [](const Known& entry) { return entry.mapping.expired(); });
+    if (known().empty()) known().shrink_to_fit();
+  }
 
   std::byte* data() const { return static_cast<std::byte*>(region_.get_address()); }
   std::size_t bytes() const { return region_.get_size(); }
@@ -65,7 +75,15 @@ class Mapping {
     std::weak_ptr<Mapping> mapping;
   };
 
+  // Under RingProcess's mutex. Never destroyed, and without memory of its own while it is empty.
+  static std::vector<Known>& known() {
+    alignas(std::vector<Known>) static std::byte place[sizeof(std::vector<Known>)];
+    static auto* const list = new (place) std::vector<Known>;
+    return *list;
+  }
+
   boost::interprocess::mapped_region region_;
+  bool shared_ = false;  // in `known`
 };
 
 }  // namespace phlower

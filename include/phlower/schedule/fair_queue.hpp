@@ -40,6 +40,8 @@ class FairQueue {
         std::max(credit_ns_[work] - static_cast<double>(spent.count()), -kDebtRounds * round_ns_);
   }
 
+  void set_round(Nanoseconds round) { round_ns_ = static_cast<double>(round.count()); }
+
   Nanoseconds credit(Work work) const {
     return Nanoseconds(static_cast<std::int64_t>(credit_ns_[work]));
   }

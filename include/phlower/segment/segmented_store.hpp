@@ -36,6 +36,11 @@ class SegmentedStore final : public HistoryStore {
 
   SegmentSet& segments() noexcept { return *set_; }
   void set_retention(const RetentionOptions& retention) { set_->set_retention(retention); }
+  Status set_limits(const RetentionOptions& retention, const DiskOptions& disk) override {
+    set_->set_retention(retention);
+    set_->set_disk(disk);
+    return set_->remember_retention();
+  }
   const std::string& path() const noexcept override { return path_; }
 
   Result<RingPositions> load_positions(const RingId& ring) override;

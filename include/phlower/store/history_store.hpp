@@ -42,6 +42,9 @@ class HistoryStore {
   /// Does nothing outside a transaction.
   virtual void rollback() noexcept = 0;
 
+  /// Other limits from now on. Readers in other processes are told where they go by them.
+  virtual Status set_limits(const RetentionOptions& retention, const DiskOptions& disk) = 0;
+
   // -- Retention row by row: inside the open transaction ----------------------------------------
   /// Looks at no more than `max_rows` rows, oldest first, and deletes what has expired at `now`.
   virtual Result<PurgeReport> purge_some(WallTime now, std::uint32_t max_rows) = 0;

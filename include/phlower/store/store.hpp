@@ -80,6 +80,10 @@ class Store final : public HistoryStore {
   Result<PurgeReport> census_some(WallTime now, std::uint32_t max_rows);
   /// Takes effect at once, for purges and reads.
   void set_retention(const RetentionOptions& retention);
+  Status set_limits(const RetentionOptions& retention, const DiskOptions&) override {
+    set_retention(retention);
+    return Status();
+  }
 
   // -- WAL and free pages; both outside a transaction -----------------------------------------
   /// A PASSIVE checkpoint of all frames that readers allow. Never waits for a lock. When all is

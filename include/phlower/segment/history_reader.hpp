@@ -1,8 +1,7 @@
 // A history for reading, whatever lies at the path: a data folder, or a file in one of the origin's
-// schemas.
+// schemas; while an engine writes it, in this process or another, or at rest.
 #pragma once
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -12,22 +11,24 @@
 #include "phlower/segment/history_folder.hpp"
 #include "phlower/store/store.hpp"
 
-namespace phlower::tools {
+namespace phlower {
 
-/// Not thread safe.
-class OpenHistory {
+/// Connections of its own, read-only; the engine does not wait for it nor it for the engine. Not
+/// thread safe. Blocks: on the disk.
+class HistoryReader {
  public:
+  using OnDamage = HistoryFolder::OnDamage;
+
   /// `retention`: rows past it are not shown; without one that of the folder's engine counts, and
-  /// of a file everything is shown. Errors: kNotFound, kNotOurs, and of the stores.
-  static Result<std::unique_ptr<OpenHistory>> open(const std::string& path,
-                                                   std::optional<RetentionOptions> retention) {
-    std::unique_ptr<OpenHistory> made(new OpenHistory());
+  /// of a file everything is shown. `on_damage` is told of segments that are left out. Errors:
+  /// kNotFound, kNotOurs, and of the stores.
+  static Result<std::unique_ptr<HistoryReader>> open(const std::string& path,
+                                                     std::optional<RetentionOptions> retention,
+                                                     OnDamage on_damage) {
+    std::unique_ptr<HistoryReader> made(new HistoryReader());
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) {
-      auto folder = HistoryFolder::open(path, [](std::int64_t seq, const Status& status) {
-        std::fprintf(stderr, "phlower-query: segment %lld is left out: %s\n",
-                     static_cast<long long>(seq), std::string(status.message()).c_str());
-      });
+      auto folder = HistoryFolder::open(path, std::move(on_damage));
       if (!folder.ok()) return folder.status();
       made->folder_ = *std::move(folder);
       made->retention_ = retention.value_or(made->folder_->retention());
@@ -43,7 +44,10 @@ class OpenHistory {
     return made;
   }
 
-  /// A view as of now, until `release` or the next call.
+  void set_retention(const RetentionOptions& retention) { retention_ = retention; }
+
+  /// A view as of now, until `release` or the next call. Errors: kReload when what is read keeps
+  /// going away, and of the stores.
   Result<History> view(WallTime now) {
     const Cutoffs cutoffs = cutoffs_at(retention_, now);
     if (folder_) return folder_->history(cutoffs);
@@ -56,11 +60,11 @@ class OpenHistory {
   }
 
  private:
-  OpenHistory() = default;
+  HistoryReader() = default;
 
   RetentionOptions retention_;
   std::unique_ptr<HistoryFolder> folder_;
   std::unique_ptr<Store> file_;
 };
 
-}  // namespace phlower::tools
+}  // namespace phlower

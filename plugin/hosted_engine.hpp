@@ -1,0 +1,360 @@
+// An engine inside a host that nobody here wrote: START HERE for the plugin. What the functions of
+// plugin.h do once their arguments are checked.
+#pragma once
+
+#include <sys/eventfd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "handles.hpp"
+#include "host_services.hpp"
+#include "lanes.hpp"
+#include "phlower/config/options_yaml.hpp"
+#include "phlower/engine/engine.hpp"
+#include "phlower/segment/history_reader.hpp"
+#include "snapshot.hpp"
+#include "turns.hpp"
+
+namespace phlower::plugin {
+
+/// Thread safety: as plugin.h says for the function of the same name; calls that it wants one at a
+/// time wait for each other here.
+class alignas(64) HostedEngine {
+ public:
+  HostedEngine(Options options, const phlower_host& host)
+      : host_(host),
+        options_(std::move(options)),
+        clock_(host_),
+        log_(host_sink(host_), clock_, log_level(options_)) {}
+  HostedEngine(const HostedEngine&) = delete;
+  HostedEngine& operator=(const HostedEngine&) = delete;
+  ~HostedEngine() {
+    static_cast<void>(stop());
+    const int fd = event_fd_.load();
+    if (fd >= 0) ::close(fd);
+  }
+
+  /// kForked in a child of the process that started it. One that was not started goes with the
+  /// child: hosts read their configuration, then fork.
+  Status check_process() {
+    if (!mark_.forked()) return Status();
+    if (state_.load() == State::kRunning) {
+      return Status(Code::kForked, "this engine was started before the fork; make one of your own");
+    }
+    mark_.set();
+    return Status();
+  }
+
+  Status start() {
+    const Turns::Turn turn(turns_);
+    if (state_.load() == State::kRunning) return wrong_state("is started already");
+    if (event_fd_.load() < 0) {
+      const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+      if (fd < 0) return Status::from_errno("eventfd");
+      event_fd_.store(fd);
+    }
+    auto engine = Engine::open(options_, clock_, log_);
+    if (!engine.ok()) return engine.status();
+    engine_ = *std::move(engine);
+    publisher_.emplace(shared_, options_.store.path);
+    publish();
+    draining_.store(false);
+    set_running(true);
+    lanes_.open(options_, clock_);
+    if (options_.plugin.own_thread) start_thread();
+    return Status();
+  }
+
+  Status tick(Nanoseconds budget, phlower_tick_out& out) {
+    const Turns::Turn turn(turns_);
+    if (Status status = running(); !status.ok()) return status;
+    if (thread_.joinable()) return wrong_state("has a thread of its own (plugin.own_thread)");
+    clear_event();
+    const std::uint64_t committed = engine_->stats().committed;
+    const TickReport report = tick_once(budget);
+    out.more_work = report.may_wait ? 0 : 1;
+    const Nanoseconds left = report.next_due - clock_.mono();
+    if (report.may_wait && left > Nanoseconds(0)) out.wait_ns = count(left);
+    out.wait_ns = std::min(out.wait_ns, count(options_.schedule.flush_age));
+    out.spent_ns = count(report.spent);
+    out.over_budget_ns = count(report.spent - budget);
+    out.committed = engine_->stats().committed - committed;
+    out.purged = report.units[Work::kPurge];
+    return is_fatal(report.status) ? report.status : Status();
+  }
+
+  int event_fd() const { return state_.load() == State::kRunning ? event_fd_.load() : -1; }
+
+  /// Async-signal-safe as far as the host's own callback is.
+  Status wake() {
+    const int fd = event_fd();
+    if (fd < 0) return Status(Code::kWrongState);
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(fd, &one, sizeof one));
+    if (host_.wake != nullptr) host_.wake(host_.ctx);
+    return Status();
+  }
+
+  Status submit(std::uint32_t lane, const RecordView& record) {
+    if (draining_.load(std::memory_order_relaxed)) {          // relaxed: sooner or later is enough
+      refused_here_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter
+      return Status(Code::kRefused);
+    }
+    bool shedding = false;
+    Status status = lanes_.submit(lane, record, shedding);
+    // Relaxed is enough: one wake-up too many or a tick later does no harm.
+    if (shedding && !signalled_.exchange(true, std::memory_order_relaxed)) {
+      static_cast<void>(wake());
+    }
+    return status;
+  }
+
+  Status flush(Nanoseconds within, phlower_drain_out& out) {
+    const Turns::Turn turn(turns_);
+    if (Status status = running(); !status.ok()) return status;
+    return flush_now(within, out);
+  }
+
+  Status drain(Nanoseconds within, phlower_drain_out& out) {
+    const Turns::Turn turn(turns_);
+    if (Status status = running(); !status.ok()) return status;
+    draining_.store(true);
+    shared_.change([](Snapshot& value) { value.draining = true; });
+    Status status = flush_now(within, out);
+    if (out.done == 0) return status;
+    empty_logs();
+    publish();
+    return status;
+  }
+
+  /// All that changed is named in the report, by index of option_keys.
+  Status reload(std::string_view yaml, phlower_reload_report& report) {
+    auto parsed = parse_options(yaml, "yaml");
+    if (!parsed.ok()) return parsed.status();
+    const Turns::Turn turn(turns_);
+    sort_changes(*parsed, report);
+    take_over(*parsed);
+    log_.set_level(log_level(options_));
+    Status status;
+    if (engine_) status = engine_->set_limits(options_);
+    const std::lock_guard guard(reader_mutex_);
+    if (reader_) reader_->set_retention(options_.retention);
+    return status;
+  }
+
+  /// Ends the thread and closes everything. What is in the ring stays there.
+  Status stop() {
+    ending_.store(true);
+    {
+      const Turns::Turn turn(turns_);
+      if (state_.load() == State::kRunning) {
+        set_running(false);
+        lanes_.close();
+      }
+    }
+    if (thread_.joinable()) thread_.join();
+    const Turns::Turn turn(turns_);
+    ending_.store(false);
+    if (engine_) publish();
+    engine_.reset();
+    const std::lock_guard guard(reader_mutex_);
+    reader_.reset();
+    return Status();
+  }
+
+  /// Calls visit(snapshot) under its lock.
+  template <class Visit>
+  auto figures(Visit&& visit) {
+    return shared_.read([&](const Snapshot& value) { return visit(value); });
+  }
+  std::uint64_t refused_here() const { return refused_here_.load(); }
+  MonoTime now() { return clock_.mono(); }
+  bool has_thread() const { return has_thread_.load(); }
+
+  /// Calls visit(history) with a view of the history. Blocks: on the disk, and for other reads.
+  template <class Visit>
+  Status look(Visit&& visit) {
+    const std::lock_guard guard(reader_mutex_);
+    if (Status status = running(); !status.ok()) return status;
+    if (!reader_) {
+      auto opened = HistoryReader::open(
+          options_.store.path, options_.retention, [this](std::int64_t seq, const Status& why) {
+            log_.warn_limited("read", "segment {} is left out: {}", seq, why.message());
+          });
+      if (!opened.ok()) return opened.status();
+      reader_ = *std::move(opened);
+    }
+    auto history = reader_->view(clock_.wall());
+    if (!history.ok()) return history.status();
+    const Release release{*reader_};  // also when a visitor throws
+    return visit(*history);
+  }
+
+ private:
+  enum class State : std::uint8_t { kIdle, kRunning };
+
+  static constexpr Nanoseconds kThreadBudget = Milliseconds(20);
+
+  struct Release {
+    HistoryReader& reader;
+    ~Release() { reader.release(); }
+  };
+
+  static std::uint64_t count(Nanoseconds span) {
+    return span > Nanoseconds(0) ? static_cast<std::uint64_t>(span.count()) : 0;
+  }
+  static LogLevel log_level(const Options& options) {
+    const auto level = parse_log_level(options.log.level);
+    return level.ok() ? *level : LogLevel::kInfo;  // it was checked when it was read
+  }
+  static Status wrong_state(const char* what) {
+    return Status(Code::kWrongState, std::string("the engine ") + what);
+  }
+  Status running() const {
+    return state_.load() == State::kRunning ? Status() : wrong_state("is not started");
+  }
+  void set_running(bool now) {
+    state_.store(now ? State::kRunning : State::kIdle);
+    shared_.change([&](Snapshot& value) {
+      value.running = now;
+      value.draining = false;
+    });
+  }
+
+  TickReport tick_once(Nanoseconds budget) {
+    TickReport report = engine_->tick(budget);
+    if (publisher_->after_tick(clock_.mono(), report.spent - budget, *engine_)) publish();
+    return report;
+  }
+  void publish() { publisher_->publish(*engine_, lanes_.times(), clock_.mono()); }
+
+  // Waits between ticks, so the caller's thread sleeps. The deadline is the machine's time: a clock
+  // of the host's own may stand still.
+  Status flush_now(Nanoseconds within, phlower_drain_out& out) {
+    SystemClock machine;
+    const MonoTime deadline = machine.mono() + within;
+    const MonoTime begin = clock_.mono();
+    const std::uint64_t committed = engine_->stats().committed;
+    Status fatal;
+    bool done = engine_->flushed(begin);
+    while (!done && fatal.ok() && machine.mono() < deadline) {
+      const TickReport report = tick_once(kThreadBudget);
+      if (is_fatal(report.status)) fatal = report.status;
+      done = engine_->flushed(begin);
+      if (!done) engine_->wait(report);
+    }
+    publish();
+    out.done = engine_->drained() ? 1 : 0;
+    out.committed = engine_->stats().committed - committed;
+    out.left = engine_->ring_stats().unread;
+    if (!fatal.ok()) return fatal;
+    return done ? Status() : Status(Code::kBusy, "not all of it was committed in time");
+  }
+
+  // One log at a time. What cannot be emptied (a reader, a full disk) keeps nothing from ending.
+  void empty_logs() {
+    constexpr int kLogs = 16;  // more than are ever open
+    for (int i = 0; i < kLogs; ++i) {
+      const auto done = engine_->empty_log();
+      if (!done.ok()) log_.warn("{}", done.status().message());
+      if (!done.ok() || *done) return;
+    }
+  }
+
+  void clear_event() {
+    signalled_.store(false, std::memory_order_relaxed);  // relaxed: see `submit`
+    std::uint64_t ignored = 0;
+    static_cast<void>(!::read(event_fd_.load(), &ignored, sizeof ignored));
+  }
+
+  // Signals are for the host's threads.
+  void start_thread() {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ::pthread_setname_np(thread_.native_handle(), "phlower");
+    has_thread_.store(true);
+  }
+
+  void run() {
+    while (!ending_.load()) {
+      const Turns::Turn turn(turns_, true);
+      if (ending_.load()) break;
+      clear_event();
+      const TickReport report = tick_once(kThreadBudget);
+      if (!turns_.wanted() && !ending_.load()) engine_->wait(report);
+    }
+    has_thread_.store(false);
+  }
+
+  void sort_changes(const Options& wanted, phlower_reload_report& report) const {
+    const auto texts = [](const Options& options) {
+      std::vector<std::string> all;
+      visit_options(options, [&](std::string_view, const auto& value, auto kind) {
+        all.push_back(field::write(value, kind));
+      });
+      return all;
+    };
+    const std::vector<std::string> is = texts(options_);
+    const std::vector<std::string> will = texts(wanted);
+    const std::vector<std::string_view> keys = option_keys();
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (is[i] == will[i]) continue;
+      (is_live(keys[i]) ? report.applied : report.needs_restart) |= std::uint64_t{1} << i;
+    }
+  }
+
+  // What `take_over` takes.
+  static bool is_live(std::string_view key) {
+    for (const std::string_view live : {"retention.", "disk.", "schedule.", "celery.", "log."}) {
+      if (key.starts_with(live)) return true;
+    }
+    return key == "store.wal_soft" || key == "store.wal_hard" || key == "store.reclaim";
+  }
+  void take_over(const Options& wanted) {
+    const std::lock_guard guard(reader_mutex_);  // reads look at the retention
+    options_.retention = wanted.retention;
+    options_.disk = wanted.disk;
+    options_.schedule = wanted.schedule;
+    options_.celery = wanted.celery;
+    options_.log = wanted.log;
+    options_.store.wal_soft_bytes = wanted.store.wal_soft_bytes;
+    options_.store.wal_hard_bytes = wanted.store.wal_hard_bytes;
+    options_.store.reclaim = wanted.store.reclaim;
+  }
+
+  const phlower_host host_;
+  Options options_;  // changed in a turn and under reader_mutex_
+  HostClock clock_;
+  Log log_;
+  ForkMark mark_;
+  Turns turns_;
+  SharedSnapshot shared_;
+  std::atomic<State> state_{State::kIdle};
+  std::atomic<bool> ending_{false};
+  std::atomic<bool> draining_{false};
+  std::atomic<bool> signalled_{false};
+  std::atomic<bool> has_thread_{false};
+  std::atomic<std::uint64_t> refused_here_{0};
+  std::atomic<int> event_fd_{-1};
+  Lanes lanes_;
+  std::unique_ptr<Engine> engine_;
+  std::optional<Publisher> publisher_;
+  std::mutex reader_mutex_;
+  std::unique_ptr<HistoryReader> reader_;
+  std::thread thread_;
+};
+
+}  // namespace phlower::plugin
