@@ -43,7 +43,11 @@ PHLOWER_API int32_t phlower_plugin_facts(void (*visit)(void*, const char*, const
       visit(ctx, key, value.c_str());
     };
     tell("phlower.version", PHLOWER_VERSION);
+#if defined(__clang__)
     tell("phlower.compiler", __VERSION__);
+#else
+    tell("phlower.compiler", "g++ " __VERSION__);
+#endif
     tell("sqlite.version", sqlite3_libversion());
     tell("sqlite.header_version", SQLITE_VERSION);
     tell("sqlite.source", sqlite3_sourceid());

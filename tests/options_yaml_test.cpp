@@ -96,7 +96,7 @@ const BadText kBadTexts[] = {
     {"zebra: 1\n",
      "f:1:1: 'zebra' is an unknown section; known are store, retention, disk, ring, record, "
      "schedule, "
-     "celery, log"},
+     "celery, plugin, log"},
     {"slice: 5ms\n",
      "f:1:1: 'slice' is no section; write 'schedule:' and below it, indented, 'slice: ...'"},
     {"ring.size: 1MiB\n",
@@ -111,7 +111,7 @@ const BadText kBadTexts[] = {
     {"log: {}\nring: {}\nlog: {}\n", "f:3:1: log: is given twice; keep one of this and line 1"},
     {"<<: {}\n",
      "f:1:1: '<<' is an unknown section; known are store, retention, disk, ring, record, schedule, "
-     "celery, log"},
+     "celery, plugin, log"},
     // units and types
     {"ring:\n  size: 32\n", "f:2:9: ring.size: '32' has no unit; write 32MiB, 32KiB or 32B"},
     {"retention: {details: 60}\n",
@@ -189,7 +189,7 @@ const BadText kBadTexts[] = {
     {"\"a\\nb\": 1\n",
      "f:1:1: 'a?b' is an unknown section; known are store, retention, disk, ring, record, "
      "schedule, "
-     "celery, log"},
+     "celery, plugin, log"},
 };
 
 TEST(OptionsYaml, NamesThePlaceTheKeyAndWhatWouldBeRight) {
