@@ -5,7 +5,6 @@
 #include <sys/eventfd.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "handles.hpp"
+#include "helper.hpp"
 #include "host_services.hpp"
 #include "lanes.hpp"
 #include "phlower/config/options_yaml.hpp"
@@ -56,6 +56,7 @@ class alignas(64) HostedEngine {
 
   Status start() {
     const Turns::Turn turn(turns_);
+    helper_.wait();
     if (state_.load() == State::kRunning) return wrong_state("is started already");
     if (event_fd_.load() < 0) {
       const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -70,7 +71,13 @@ class alignas(64) HostedEngine {
     draining_.store(false);
     set_running(true);
     lanes_.open(options_, clock_);
-    if (options_.plugin.own_thread) start_thread();
+    if (options_.plugin.own_thread) {
+      thread_ = quiet_thread([this] { run(); });
+    } else if (options_.store.helper_thread) {
+      helper_.when_late([this] { static_cast<void>(wake()); });
+      ticked_ = false;
+      helper_.start();
+    }
     return Status();
   }
 
@@ -79,17 +86,24 @@ class alignas(64) HostedEngine {
     if (Status status = running(); !status.ok()) return status;
     if (thread_.joinable()) return wrong_state("has a thread of its own (plugin.own_thread)");
     clear_event();
-    const std::uint64_t committed = engine_->stats().committed;
-    const TickReport report = tick_once(budget);
-    out.more_work = report.may_wait ? 0 : 1;
-    const Nanoseconds left = report.next_due - clock_.mono();
-    if (report.may_wait && left > Nanoseconds(0)) out.wait_ns = count(left);
+    const MonoTime begin = machine_.mono();
+    if (!helper_.runs()) {
+      done_ = done_tick(budget);
+    } else if (!tick_by_helper(budget)) {
+      out.wait_ns = count(options_.schedule.flush_age);  // or until the event says that it is done
+      out.spent_ns = count(machine_.mono() - begin);
+      return Status();
+    }
+    const DoneTick done = std::exchange(done_, DoneTick());
+    out.more_work = done.report.may_wait ? 0 : 1;
+    const Nanoseconds left = done.report.next_due - clock_.mono();
+    if (done.report.may_wait && left > Nanoseconds(0)) out.wait_ns = count(left);
     out.wait_ns = std::min(out.wait_ns, count(options_.schedule.flush_age));
-    out.spent_ns = count(report.spent);
-    out.over_budget_ns = count(report.spent - budget);
-    out.committed = engine_->stats().committed - committed;
-    out.purged = report.units[Work::kPurge];
-    return is_fatal(report.status) ? report.status : Status();
+    out.spent_ns = count(machine_.mono() - begin);
+    out.over_budget_ns = count(Nanoseconds(out.spent_ns) - budget);
+    out.committed = done.committed;
+    out.purged = done.purged;
+    return is_fatal(done.report.status) ? done.report.status : Status();
   }
 
   int event_fd() const { return state_.load() == State::kRunning ? event_fd_.load() : -1; }
@@ -120,12 +134,14 @@ class alignas(64) HostedEngine {
 
   Status flush(Nanoseconds within, phlower_drain_out& out) {
     const Turns::Turn turn(turns_);
+    helper_.wait();
     if (Status status = running(); !status.ok()) return status;
     return flush_now(within, out);
   }
 
   Status drain(Nanoseconds within, phlower_drain_out& out) {
     const Turns::Turn turn(turns_);
+    helper_.wait();
     if (Status status = running(); !status.ok()) return status;
     draining_.store(true);
     shared_.change([](Snapshot& value) { value.draining = true; });
@@ -141,6 +157,7 @@ class alignas(64) HostedEngine {
     auto parsed = parse_options(yaml, "yaml");
     if (!parsed.ok()) return parsed.status();
     const Turns::Turn turn(turns_);
+    helper_.wait();
     sort_changes(*parsed, report);
     take_over(*parsed);
     log_.set_level(log_level(options_));
@@ -163,6 +180,7 @@ class alignas(64) HostedEngine {
     }
     if (thread_.joinable()) thread_.join();
     const Turns::Turn turn(turns_);
+    helper_.stop();
     ending_.store(false);
     if (engine_) publish();
     engine_.reset();
@@ -178,7 +196,6 @@ class alignas(64) HostedEngine {
   }
   std::uint64_t refused_here() const { return refused_here_.load(); }
   MonoTime now() { return clock_.mono(); }
-  bool has_thread() const { return has_thread_.load(); }
 
   /// Calls visit(history) with a view of the history. Blocks: on the disk, and for other reads.
   template <class Visit>
@@ -230,6 +247,33 @@ class alignas(64) HostedEngine {
     });
   }
 
+  /// What a tick did, wherever it ran.
+  struct DoneTick {
+    TickReport report;
+    std::uint64_t committed = 0;
+    std::uint64_t purged = 0;
+  };
+
+  DoneTick done_tick(Nanoseconds budget) {
+    const auto purged = [this] {
+      return engine_->stats().purged_invocations + engine_->stats().purged_details;
+    };
+    DoneTick done;
+    const std::uint64_t committed_before = engine_->stats().committed;
+    const std::uint64_t purged_before = purged();
+    done.report = tick_once(budget);
+    done.committed = engine_->stats().committed - committed_before;
+    done.purged = purged() - purged_before;
+    return done;
+  }
+  // False: it takes longer than the budget, and goes on.
+  bool tick_by_helper(Nanoseconds budget) {
+    if (helper_.busy()) return helper_.wait(Nanoseconds(0));
+    if (!ticked_) helper_.post([this, budget] { done_ = done_tick(budget); });
+    ticked_ = !helper_.wait(budget);
+    return !ticked_;
+  }
+
   TickReport tick_once(Nanoseconds budget) {
     TickReport report = engine_->tick(budget);
     if (publisher_->after_tick(clock_.mono(), report.spent - budget, *engine_)) publish();
@@ -240,13 +284,12 @@ class alignas(64) HostedEngine {
   // Waits between ticks, so the caller's thread sleeps. The deadline is the machine's time: a clock
   // of the host's own may stand still.
   Status flush_now(Nanoseconds within, phlower_drain_out& out) {
-    SystemClock machine;
-    const MonoTime deadline = machine.mono() + within;
+    const MonoTime deadline = machine_.mono() + within;
     const MonoTime begin = clock_.mono();
     const std::uint64_t committed = engine_->stats().committed;
     Status fatal;
     bool done = engine_->flushed(begin);
-    while (!done && fatal.ok() && machine.mono() < deadline) {
+    while (!done && fatal.ok() && machine_.mono() < deadline) {
       const TickReport report = tick_once(kThreadBudget);
       if (is_fatal(report.status)) fatal = report.status;
       done = engine_->flushed(begin);
@@ -276,18 +319,6 @@ class alignas(64) HostedEngine {
     static_cast<void>(!::read(event_fd_.load(), &ignored, sizeof ignored));
   }
 
-  // Signals are for the host's threads.
-  void start_thread() {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    ::pthread_setname_np(thread_.native_handle(), "phlower");
-    has_thread_.store(true);
-  }
-
   void run() {
     while (!ending_.load()) {
       const Turns::Turn turn(turns_, true);
@@ -296,7 +327,6 @@ class alignas(64) HostedEngine {
       const TickReport report = tick_once(kThreadBudget);
       if (!turns_.wanted() && !ending_.load()) engine_->wait(report);
     }
-    has_thread_.store(false);
   }
 
   void sort_changes(const Options& wanted, phlower_reload_report& report) const {
@@ -338,6 +368,7 @@ class alignas(64) HostedEngine {
   const phlower_host host_;
   Options options_;  // changed in a turn and under reader_mutex_
   HostClock clock_;
+  SystemClock machine_;  // for what a host waits, whatever its clock says
   Log log_;
   ForkMark mark_;
   Turns turns_;
@@ -346,7 +377,6 @@ class alignas(64) HostedEngine {
   std::atomic<bool> ending_{false};
   std::atomic<bool> draining_{false};
   std::atomic<bool> signalled_{false};
-  std::atomic<bool> has_thread_{false};
   std::atomic<std::uint64_t> refused_here_{0};
   std::atomic<int> event_fd_{-1};
   Lanes lanes_;
@@ -355,6 +385,9 @@ class alignas(64) HostedEngine {
   std::mutex reader_mutex_;
   std::unique_ptr<HistoryReader> reader_;
   std::thread thread_;
+  Helper helper_;
+  DoneTick done_;        // the helper's while it is busy
+  bool ticked_ = false;  // the helper was given a tick whose end the host has not seen
 };
 
 }  // namespace phlower::plugin

@@ -1,12 +1,43 @@
 /* The C ABI from many threads and across fork, on a host's ticks and on a thread of its own. */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "support/plugin_host.h"
 
 enum { kThreads = 4, kRecords = 2000 };
+
+/* A disk that hangs: in front of the C library's, for the calls of SQLite too. */
+static pthread_mutex_t disk_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t disk_changed = PTHREAD_COND_INITIALIZER;
+static int disk_hangs = 0;
+static int disk_waiters = 0;
+
+static int hanging_sync(int fd) {
+  pthread_mutex_lock(&disk_mutex);
+  ++disk_waiters;
+  while (disk_hangs) pthread_cond_wait(&disk_changed, &disk_mutex);
+  --disk_waiters;
+  pthread_mutex_unlock(&disk_mutex);
+  return (int)syscall(SYS_fsync, fd);
+}
+int fsync(int fd) { return hanging_sync(fd); }
+int fdatasync(int fd) { return hanging_sync(fd); }
+static void set_disk(int hangs) {
+  pthread_mutex_lock(&disk_mutex);
+  disk_hangs = hangs;
+  pthread_cond_broadcast(&disk_changed);
+  pthread_mutex_unlock(&disk_mutex);
+}
+static int waiting_for_disk(void) {
+  pthread_mutex_lock(&disk_mutex);
+  const int waiters = disk_waiters;
+  pthread_mutex_unlock(&disk_mutex);
+  return waiters;
+}
 
 typedef struct Work {
   phlower_engine* engine;
@@ -107,6 +138,7 @@ static void flow(const char* more, int host_ticks) {
 }
 
 static void Threads_LoseNothingOnTheHostsTicks(void) { flow("", 1); }
+static void Threads_LoseNothingWithoutAHelper(void) { flow("  helper_thread: false\n", 1); }
 static void Threads_LoseNothingOnAThreadOfTheEngine(void) {
   flow("plugin:\n  own_thread: true\n", 0);
 }
@@ -141,6 +173,51 @@ static void Stop_EndsSubmitsThatAreUnderWay(void) {
   }
   /* What was accepted and not committed is in the ring, for the next one. */
   CHECK_CODE(f.engine_start(engine, NULL), PHLOWER_OK);
+  CHECK_CODE(f.engine_flush(engine, 60 * kSecond, NULL), PHLOWER_OK);
+  CHECK(read_stats(engine).committed == accepted);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
+static uint64_t submit_bulk(phlower_engine* engine, int count) {
+  static int number = 0;
+  char args[1500];
+  memset(args, 'a', sizeof args - 1);
+  args[sizeof args - 1] = '\0';
+  char id[32];
+  uint64_t accepted = 0;
+  for (int i = 0; i < count; ++i) {
+    snprintf(id, sizeof id, "bulk-%d", number++);
+    phlower_record record = make_record(id);
+    record.args = to_text(args);
+    accepted += f.engine_submit(engine, 0, &record) == PHLOWER_OK;
+  }
+  return accepted;
+}
+
+static void Tick_ReturnsWhileTheDiskHangs(void) {
+  const Place place = new_place("  layout: single\n  wal_soft: 1MiB\n  wal_hard: 4MiB\n");
+  phlower_engine* const engine = started_engine(&place, NULL);
+  set_disk(1);
+  uint64_t accepted = 0;
+  /* Until a checkpoint waits for the disk; each of these ticks returns. */
+  for (int i = 0; i < 20000 && waiting_for_disk() == 0; ++i) {
+    if (i % 10 == 0) accepted += submit_bulk(engine, 40);
+    CHECK_CODE(f.engine_tick(engine, 2000000, NULL), PHLOWER_OK);
+  }
+  CHECK(waiting_for_disk() == 1);
+  phlower_tick_out out;
+  memset(&out, 0, sizeof out);
+  out.struct_size = sizeof out;
+  for (int i = 0; i < 5; ++i) {
+    CHECK_CODE(f.engine_tick(engine, 2000000, &out), PHLOWER_OK);
+    CHECK(out.more_work == 0 && out.wait_ns > 0);
+    accepted += submit_bulk(engine, 10);
+  }
+  read_stats(engine); /* answers, as of the last tick that ended */
+  set_disk(0);
+  struct pollfd event = {f.engine_event_fd(engine), POLLIN, 0};
+  CHECK(poll(&event, 1, 60000) == 1); /* it tells that the work has ended */
   CHECK_CODE(f.engine_flush(engine, 60 * kSecond, NULL), PHLOWER_OK);
   CHECK(read_stats(engine).committed == accepted);
   CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
@@ -239,7 +316,9 @@ static void Fork_TakesAProducerAlong(void) {
 int main(int argc, char** argv) {
   if (argc != 2 || load_plugin(argv[1], RTLD_NOW | RTLD_LOCAL) == NULL) return 1;
   RUN(Threads_LoseNothingOnTheHostsTicks);
+  RUN(Threads_LoseNothingWithoutAHelper);
   RUN(Threads_LoseNothingOnAThreadOfTheEngine);
+  RUN(Tick_ReturnsWhileTheDiskHangs);
   RUN(Stop_EndsSubmitsThatAreUnderWay);
   RUN(Fork_LeavesTheChildAHandleThatSaysSo);
   RUN(Fork_BetweenNewAndStartIsWhatHostsDo);

@@ -158,8 +158,8 @@ typedef struct phlower_tick_out {
   uint8_t reserved[3];
   uint64_t wait_ns;        /* the next tick is due after this; at most schedule.flush_age */
   uint64_t spent_ns;       /* by this tick */
-  uint64_t over_budget_ns; /* by which it was longer than asked: a commit cannot be interrupted */
-  uint64_t committed;      /* records */
+  uint64_t over_budget_ns; /* by which it was longer than asked */
+  uint64_t committed;      /* records, by work that has ended since the last tick */
   uint64_t purged;         /* rows and details */
 } phlower_tick_out;
 
@@ -208,9 +208,10 @@ typedef struct phlower_stats {
 } phlower_stats;
 
 #define PHLOWER_HEALTH_OK 0u
-#define PHLOWER_HEALTH_DEGRADED 1u /* something fails at the moment; it is tried again by itself \
-                                    */
-#define PHLOWER_HEALTH_FAILED 2u   /* corruption or a defect: final for this engine */
+#define PHLOWER_HEALTH_DEGRADED                                                                \
+  1u                             /* something fails at the moment; it is tried again by itself \
+                                  */
+#define PHLOWER_HEALTH_FAILED 2u /* corruption or a defect: final for this engine */
 
 typedef struct phlower_health {
   uint32_t struct_size;
@@ -305,8 +306,11 @@ PHLOWER_API int32_t phlower_engine_new(const char* yaml, size_t size, const phlo
  * the child's first call after a fork. BUSY: another engine, here or elsewhere, has this ring or
  * this history. After a failure it may be called again. */
 PHLOWER_API int32_t phlower_engine_start(phlower_engine* engine, phlower_err* err);
-/* Does what is due in about `budget_ns`. STATE with plugin.own_thread. Errors of the store are not
- * its errors: see health. An engine that has failed returns CORRUPT or INTERNAL. */
+/* Does what is due in about `budget_ns`. With store.helper_thread the work is done on a thread of
+ * the engine and the call returns after its budget at the latest, whatever the disk does; what has
+ * begun goes on, and the event descriptor tells when it is done. Without it a tick is as long as
+ * its longest step: an fsync cannot be cut. STATE with plugin.own_thread. Errors of the store are
+ * not its errors: see health. An engine that has failed returns CORRUPT or INTERNAL. */
 PHLOWER_API int32_t phlower_engine_tick(phlower_engine* engine, uint64_t budget_ns,
                                         phlower_tick_out* out);
 /* ANY THREAD. A descriptor to poll for reading: readable when an early tick is wanted; tick clears

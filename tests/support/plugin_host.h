@@ -16,11 +16,12 @@
 /* Every function of plugin.h: f.engine_new is phlower_engine_new. */
 #define PLUGIN_FUNCTIONS(X)                                                                        \
   X(abi_version)                                                                                   \
-  X(plugin_query) X(plugin_facts) X(plugin_quiesced) X(strerror) X(metrics_describe) X(config_key) \
-      X(config_check) X(engine_new) X(engine_start) X(engine_tick) X(engine_event_fd)              \
-          X(engine_wake) X(engine_submit) X(engine_flush) X(engine_reload) X(engine_stats)         \
-              X(engine_health) X(engine_metrics_read) X(engine_histogram_read) X(engine_get)       \
-                  X(engine_list) X(engine_drain) X(engine_stop) X(engine_destroy) X(producer_open) \
+  X(plugin_query)                                                                                  \
+  X(plugin_facts) X(plugin_quiesced) X(strerror) X(metrics_describe) X(config_key) X(config_check) \
+      X(engine_new) X(engine_start) X(engine_tick) X(engine_event_fd) X(engine_wake)               \
+          X(engine_submit) X(engine_flush) X(engine_reload) X(engine_stats) X(engine_health)       \
+              X(engine_metrics_read) X(engine_histogram_read) X(engine_get) X(engine_list)         \
+                  X(engine_drain) X(engine_stop) X(engine_destroy) X(producer_open)                \
                       X(producer_submit) X(producer_close)
 
 #define DECLARE_FUNCTION(name) __typeof__(&phlower_##name) name;
@@ -76,7 +77,8 @@ typedef struct Place {
   char yaml[1024];
 } Place;
 
-/* A folder of its own and a configuration that keeps everything in it. */
+/* A folder of its own and a configuration that keeps everything in it. `more` goes on in the
+ * section store. */
 static inline Place new_place(const char* more) {
   Place place;
   snprintf(place.folder, sizeof place.folder, "/dev/shm/phlower-host-XXXXXX");
@@ -85,7 +87,7 @@ static inline Place new_place(const char* more) {
     CHECK(mkdtemp(place.folder) != NULL);
   }
   snprintf(place.yaml, sizeof place.yaml,
-           "store:\n  path: %s/data\nring:\n  path: %s/ring\n  size: 1MiB\n%s", place.folder,
+           "ring:\n  path: %s/ring\n  size: 1MiB\nstore:\n  path: %s/data\n%s", place.folder,
            place.folder, more);
   return place;
 }

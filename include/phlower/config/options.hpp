@@ -35,8 +35,7 @@ struct StoreOptions {
   bool reclaim = true;                         // give free pages back where auto_vacuum allows it
   std::uint32_t segment_rows = 2'000'000;      // a segment with as many is complete; 8 bytes each
   std::uint64_t segment_bytes = 512ull << 20;  // or one of this size
-  bool helper_thread =
-      true;  // seals and unlinks; false: the engine's own slices, some of them long
+  bool helper_thread = true;  // for what cannot be cut into slices; false: some slices are long
 };
 
 /// What the segments may take of the disk. Above it the oldest go before their time.
@@ -81,7 +80,7 @@ struct CeleryOptions {
 
 /// For hosts that load the shared object.
 struct PluginOptions {
-  bool own_thread = false;  // the engine runs on a thread of its own; false: when the host ticks
+  bool own_thread = false;  // the engine runs by itself; false: when the host ticks
 };
 
 struct LogOptions {
