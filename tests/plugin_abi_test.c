@@ -249,7 +249,7 @@ static void Host_IsLoggedToWokenAndAskedForTheTime(void) {
 static void Drain_RefusesEmptiesAndKeepsToItsDeadline(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
-  char id[16];
+  char id[32];
   for (int i = 0; i < 300; ++i) {
     snprintf(id, sizeof id, "task-%d", i);
     const phlower_record record = make_record(id);

@@ -62,7 +62,7 @@ static void Records_ComeBackAsTheyWereGiven(void) {
 static void Lists_ComeInPages(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
-  char id[16];
+  char id[32];
   for (int i = 0; i < 50; ++i) {
     snprintf(id, sizeof id, "task-%d", i);
     phlower_record record = make_record(id);
@@ -108,7 +108,7 @@ static void Lists_ComeInPages(void) {
 static void Metrics_AreReadByTheirIndex(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
-  char id[16];
+  char id[32];
   for (int i = 0; i < 500; ++i) {
     snprintf(id, sizeof id, "task-%d", i);
     const phlower_record record = make_record(id);
