@@ -39,6 +39,7 @@ LIBRARIES = {
     "nlohmann json": (r"nlohmann/", ["include/phlower/celery/json.hpp", "tools/json_out.hpp"]),
     "fmt": (r"fmt/", ["tools/"]),
     "CLI11": (r"CLI/", ["tools/"]),
+    "collectd": (r"(daemon|liboconfig)/|collectd\.h", ["plugin/collectd/phlower_collectd.c"]),
     "GoogleTest": (r"(gtest|gmock)/", ["tests/"]),
     "Google Benchmark": (r"benchmark/", ["bench/"]),
 }
