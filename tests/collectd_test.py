@@ -125,7 +125,7 @@ LoadPlugin phlower
         """A command of the plugin unixsock: its status and the lines it answers."""
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(PATIENCE_S)
-            peer.connect(self.path("sock"))
+            self.until("no socket", lambda: peer.connect_ex(self.path("sock")) == 0)
             answer = peer.makefile("rw")
             answer.write(command + "\n")
             answer.flush()
@@ -198,6 +198,18 @@ LoadPlugin phlower
         self.end(collectd)
         self.assert_rows({f"{kind}-{i}" for kind in ("flushed", "drained") for i in range(500)})
         producer.close()
+
+    def test_ends_under_load_and_has_the_rest_after_the_next_start(self):
+        collectd = self.start()
+        out, processes = self.producers("abcd", 4000)
+        self.until("no load", lambda: (self.value("records-committed") or 0) > 100)
+        self.end(collectd)
+        ids = self.accepted_of(out, processes)
+        self.assertGreater(len(ids), 4000)
+        again = self.start()
+        self.flush()
+        self.end(again)
+        self.assert_rows(ids)
 
     def test_has_what_a_ring_took_that_was_too_small_and_counts_the_rest(self):
         self.yaml(size="256KiB", chunk="64KiB", lanes=8)

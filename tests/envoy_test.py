@@ -243,7 +243,7 @@ class RealEnvoy(unittest.TestCase):
         rows = self.rows()
         answered = {request_id for request_id, status in statuses.items() if status is not None}
         self.assertGreater(len(answered), 2000)
-        self.assertLessEqual(answered, set(rows))
+        self.assertEqual(sorted(answered - set(rows))[:9], [])
         # Cut in the middle, and still recorded.
         self.assertEqual(set(slow_statuses.values()), {None})
         self.assertLessEqual(set(slow_statuses), set(rows))

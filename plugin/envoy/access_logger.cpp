@@ -1,12 +1,12 @@
 // The access logger: one record for each request, from the thread that served it. Nothing here
 // waits, allocates or touches SQLite: a record goes into the ring of the engine that the bootstrap
 // extension owns. logger_config is the path that the extension has, as a StringValue.
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <new>
 #include <string_view>
 
