@@ -238,8 +238,9 @@ class Producer:
         try:
             self.plugin.config_check(self._yaml)
         except Error as error:
-            place = os.fspath(config) if config is not None else "yaml"
-            error.args = (f"{place}: {error}",)
+            if config is not None:  # "yaml:2:3: what" of the library gets the file's name
+                text = str(error)
+                error.args = (os.fspath(config) + (text[4:] if text[:5] == "yaml:" else ": " + text),)
             raise
         self.last_error = ""
         self._handle = ctypes.c_void_p()
