@@ -49,7 +49,8 @@ class CeleryWorker(celery_rig.Rig):
         celery_rig.wait_for("its start", lambda: (watcher.task(running.id) or running).state == "STARTED")
         self.app.control.revoke(running.id, terminate=True, signal="KILL")
         sent.keep("REVOKED", "while it ran", running.id)
-        self.assertEqual(self.wait_for_ends(sent.with_result()), set())
+        left = self.wait_for_ends(sent.with_result())
+        self.assertEqual([(i, sent.labels[i], sent.expected[i]) for i in left], [])
         watcher.wait_for(sent.expected)
         rows = self.wait_for_rows(QUERY, [*sent.expected, ignored.id])
 
