@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "plugin", "python"))
@@ -163,11 +164,14 @@ class PythonModule(unittest.TestCase):
         library = producer.plugin.library
         real = library.phlower_producer_open
         library.phlower_producer_open = lambda *arguments: opened.append(1) or real(*arguments)
-        outcomes = {producer.submit(task_id=f"early {n}") for n in range(1000)}
+        clock = iter(range(1000))  # a submit every 10 ms
+        with mock.patch.object(phlower.time, "monotonic", lambda: next(clock) / 100):
+            outcomes = {producer.submit(task_id=f"early {n}") for n in range(1000)}
         self.assertEqual(outcomes, {Outcome.DETACHED})
         self.assertFalse(Outcome.DETACHED)
         self.assertIn("ring", producer.last_error)
-        self.assertLess(len(opened), 100, "looks for the ring at every submit")
+        # At 0, 0.1, 0.3, 0.7, 1.5, 3.1 s, and every 2 s from then on.
+        self.assertEqual(len(opened), 9)
         self.start_engine()
         self.submit_when_there(producer, task_id="late", finished_at=time.time())
         counts = producer.counters()
@@ -194,6 +198,30 @@ class PythonModule(unittest.TestCase):
         counts = producer.counters()
         self.assertEqual((counts["accepted"], counts["refused"], counts["too_big"]), (accepted, 1, 1))
         self.assertEqual(len(self.stored()), accepted)
+
+    def test_does_not_fork_while_a_thread_is_inside_of_a_submit(self):
+        self.start_engine()
+        producer = self.producer()
+        self.submit_when_there(producer, task_id="first", finished_at=time.time())
+        inside = threading.Event()
+        library = producer.plugin.library
+        real = library.phlower_producer_submit
+
+        def slow(*arguments):
+            inside.set()
+            time.sleep(0.05)
+            code = real(*arguments)
+            inside.clear()
+            return code
+        library.phlower_producer_submit = slow
+        thread = threading.Thread(target=producer.submit, kwargs={"task_id": "slow"})
+        thread.start()
+        inside.wait(30)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(1 if inside.is_set() else 0)
+        thread.join()
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
 
     def test_goes_on_in_forked_children_while_threads_submit(self):
         self.start_engine()
