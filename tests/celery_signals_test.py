@@ -19,6 +19,7 @@ import celery  # noqa: E402
 import phlower  # noqa: E402
 import phlower_celery  # noqa: E402
 from celery.app.trace import trace_task  # noqa: E402
+from celery.exceptions import Retry  # noqa: E402
 
 
 class FakeProducer:
@@ -88,6 +89,25 @@ class CelerySignals(unittest.TestCase):
             ["id-1", "t.one", "SUCCESS", "w@h", "q", "(1, 2)", "", "", 5.0])
         self.assertGreaterEqual(record["finished_at"], record["started_at"])
         self.assertGreaterEqual(record["runtime"], 0)
+
+    def test_records_a_try_that_is_to_be_repeated_without_an_end(self):
+        producer = self.install()
+
+        def again():
+            raise Retry("in a while", exc=ValueError("not yet"))
+
+        def again_without_a_reason():
+            raise Retry("in a while")
+        self.run_task(again)
+        self.run_task(again_without_a_reason)
+        first, second = producer.records
+        for record in (first, second):
+            self.assertEqual(record["state"], "RETRY")
+            self.assertEqual((record["finished_at"], record["runtime"]), (None, None))
+            self.assertGreater(record["started_at"], 5.0)
+            self.assertIn("Retry", record["traceback"])
+        self.assertEqual(first["exception_type"], "ValueError('not yet')")
+        self.assertEqual(second["exception_type"], "")
 
     def test_prefers_the_words_of_the_client(self):
         producer = self.install()
