@@ -300,10 +300,12 @@ inline Status validate(const Options& options) {
   return text.empty() ? Status() : Status(Code::kInvalidConfig, std::move(text));
 }
 
-/// The keys of all knobs in the order of the file. They live as long as the program.
-inline std::vector<std::string_view> option_keys() {
+/// The keys of all knobs in the order of the file. They live as long as the program. For any
+/// options that have a visit_options of their own.
+template <class OptionsT = Options>
+std::vector<std::string_view> option_keys() {
   std::vector<std::string_view> keys;
-  const Options defaults;
+  const OptionsT defaults;
   visit_options(defaults, [&](std::string_view key, const auto&, auto) { keys.push_back(key); });
   return keys;
 }

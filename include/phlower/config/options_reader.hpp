@@ -1,5 +1,6 @@
 // Options from sections, keys and values as a file gives them, one after the other. Knows nothing
-// of YAML; says of each thing that does not fit what would be right.
+// of YAML; says of each thing that does not fit what would be right. Works for any struct of
+// options that has a visit_options and a check_options in its namespace.
 #pragma once
 
 #include <algorithm>
@@ -17,9 +18,11 @@
 namespace phlower {
 
 /// Call `section`, then `key` and `set` in turns, at last `finish`. Thread safety: none.
-class OptionsReader {
+template <class OptionsT>
+class BasicOptionsReader {
  public:
-  explicit OptionsReader(ConfigErrors& errors) : errors_(errors), keys_(option_keys()) {
+  explicit BasicOptionsReader(ConfigErrors& errors)
+      : errors_(errors), keys_(option_keys<OptionsT>()) {
     for (const std::string_view key : keys_) {
       const std::string_view section = section_of(key);
       if (sections_.empty() || sections_.back() != section) sections_.push_back(section);
@@ -70,7 +73,7 @@ class OptionsReader {
   void leave_section() { section_ = path_ = ""; }
 
   /// Checks what must hold between knobs, if all is well so far, and gives the options.
-  const Options& finish() {
+  const OptionsT& finish() {
     if (!errors_.empty()) return options_;
     for (OptionProblem& problem : check_options(options_)) {
       TextPlace place;
@@ -124,12 +127,14 @@ class OptionsReader {
   }
 
   ConfigErrors& errors_;
-  Options options_;
+  OptionsT options_;
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> sections_;
   std::map<std::string, TextPlace> given_;
   std::string section_;
   std::string path_;
 };
+
+using OptionsReader = BasicOptionsReader<Options>;
 
 }  // namespace phlower

@@ -35,9 +35,10 @@ inline TextPlace place(const YAML::Mark& mark) {
 
 /// Turns the events of one document, a map of sections that are maps of knobs, into calls of an
 /// OptionsReader.
+template <class Reader>
 class Events final : public YAML::EventHandler {
  public:
-  Events(OptionsReader& reader, ConfigErrors& errors) : reader_(reader), errors_(errors) {}
+  Events(Reader& reader, ConfigErrors& errors) : reader_(reader), errors_(errors) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ == 2) errors_.add(place(mark), "", "starts a second document; write only one");
@@ -136,7 +137,7 @@ class Events final : public YAML::EventHandler {
     }
   }
 
-  OptionsReader& reader_;
+  Reader& reader_;
   ConfigErrors& errors_;
   int documents_ = 0;
   int depth_ = 0;     // 0 outside, 1 among the sections, 2 among the keys of one
@@ -187,10 +188,12 @@ inline std::string in_quotes(std::string_view text) {
 
 /// Options from YAML `text`; what it does not name keeps its default. `name` stands before each
 /// error. Errors: kInvalidConfig, up to 20 lines `name:line:column: key: what is wrong; what would
-/// be right`. Thread safety: safe. Blocks: never.
-inline Result<Options> parse_options(std::string_view text, std::string_view name) {
+/// be right`. `OptionsT` is Options or a struct of options with a visit_options and a check_options
+/// of its own. Thread safety: safe. Blocks: never.
+template <class OptionsT = Options>
+Result<OptionsT> parse_options(std::string_view text, std::string_view name) {
   ConfigErrors errors;
-  OptionsReader reader(errors);
+  BasicOptionsReader<OptionsT> reader(errors);
   if (text.size() > kConfigMaxBytes) {
     errors.add({}, "", "is over 256KiB; a configuration is smaller");
     return errors.status(name);
@@ -209,14 +212,14 @@ inline Result<Options> parse_options(std::string_view text, std::string_view nam
   } catch (const std::exception& e) {
     return Status(Code::kInternal, std::string(name) + ": cannot be read: " + e.what());
   }
-  const Options& options = reader.finish();
+  const OptionsT& options = reader.finish();
   if (!errors.empty()) return errors.status(name);
   return options;
 }
 
-/// Options from the file `path`. Errors: those of parse_options; kNotFound, kPermission, kIo; and
-/// kInvalidConfig for what is no regular file. Blocks: for the reading of one small file.
-inline Result<Options> load_options(const std::string& path) {
+/// The text of the configuration file `path`. Errors: kNotFound, kPermission, kIo; kInvalidConfig
+/// for what is no regular file. At most one byte over kConfigMaxBytes. Blocks: for one small file.
+inline Result<std::string> read_config_text(const std::string& path) {
   // O_NONBLOCK: opening a pipe that nobody writes must not wait.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return Status::from_errno(path);
@@ -242,11 +245,20 @@ inline Result<Options> load_options(const std::string& path) {
   }
   ::close(fd);
   if (!status.ok()) return status;
-  return parse_options(text, path);
+  return text;
+}
+
+/// Options from the file `path`. Errors: those of parse_options and read_config_text.
+template <class OptionsT = Options>
+Result<OptionsT> load_options(const std::string& path) {
+  const Result<std::string> text = read_config_text(path);
+  if (!text.ok()) return text.status();
+  return parse_options<OptionsT>(*text, path);
 }
 
 /// Every key with its value as YAML that parse_options reads back to the same options.
-inline std::string dump_effective(const Options& options) {
+template <class OptionsT>
+std::string dump_effective(const OptionsT& options) {
   std::string out;
   std::string_view section;
   visit_options(options, [&](std::string_view key, const auto& value, auto kind) {
