@@ -79,8 +79,9 @@ struct Event {
   // worker is: `utcoffset` says how far its local time is from that and must not be added.
   UnixSeconds timestamp = 0;
   double utcoffset_hours = 0;
-  std::uint64_t clock = 0;    // Celery's logical clock
-  std::uint64_t retries = 0;  // tries before this one, in kSent and kReceived
+  std::uint64_t clock = 0;      // Celery's logical clock
+  std::uint64_t retries = 0;    // tries before this one, in kSent and kReceived
+  std::uint64_t processed = 0;  // tasks that the worker has begun since its start, in heartbeats
   std::string name;
   std::string args;    // Python's repr
   std::string kwargs;  // Python's repr
@@ -118,6 +119,7 @@ inline void read_numbers(const JsonValue& object, Event& event, std::uint64_t& w
   };
   read("clock", event.clock);
   read("retries", event.retries);
+  read("processed", event.processed);
   read("utcoffset", event.utcoffset_hours);
   if (read("timestamp", event.timestamp) &&
       !(event.timestamp > 0 && event.timestamp < kTimestampMax)) {

@@ -1,0 +1,144 @@
+// The agent's HTTP: listener, reactor, token and routes put together.
+#pragma once
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "agent_options.hpp"
+#include "counters.hpp"
+#include "http_address.hpp"
+#include "http_exchange.hpp"
+#include "http_reactor.hpp"
+#include "http_routes.hpp"
+#include "link_state.hpp"
+#include "plugin_engine.hpp"
+#include "unix_listener.hpp"
+
+namespace phlower::agent {
+
+/// True if both are the same; takes as long wherever they differ.
+inline bool same_secret(std::string_view a, std::string_view b) {
+  unsigned differs = a.size() == b.size() ? 0 : 1;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    differs |= static_cast<unsigned char>(a[i]) ^
+               static_cast<unsigned char>(b.empty() ? '\0' : b[i % b.size()]);
+  }
+  return differs == 0;
+}
+
+/// A number or localhost: what a browser sends that was led here by somebody's DNS is a name.
+inline bool is_local_host_name(std::string_view host) {
+  if (host.empty() || host.starts_with('[')) return true;
+  host = host.substr(0, host.find(':'));
+  return host == "localhost" || host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+class HttpService {
+ public:
+  /// Listens and serves. Errors: kInvalidConfig, kBusy (the address is taken), kPermission, kIo.
+  static Result<std::unique_ptr<HttpService>> open(const HttpOptions& options, PluginEngine& engine,
+                                                   Counters& counters, Clock& clock, Log log) {
+    std::unique_ptr<HttpService> service(new HttpService(options, engine, counters));
+    if (Status status = service->read_token(options); !status.ok()) return status;
+    if (Status status = service->listen(options); !status.ok()) return status;
+    service->reactor_ =
+        std::make_unique<HttpReactor>(service->fd_, options, clock, counters,
+                                      [http = service.get()](const std::string& head, bool& keep) {
+                                        return http->exchange_.serve(head, keep);
+                                      });
+    service->reactor_->start();
+    log.info("listens on {}", service->shown_);
+    return service;
+  }
+  HttpService(const HttpService&) = delete;
+  HttpService& operator=(const HttpService&) = delete;
+  ~HttpService() {
+    stop();
+    if (!unix_ && fd_ >= 0) ::close(fd_);
+  }
+
+  void set_draining() { routes_.set_draining(); }
+  void stop() {
+    if (reactor_) reactor_->stop();
+  }
+
+ private:
+  HttpService(const HttpOptions& options, PluginEngine& engine, Counters& counters)
+      : routes_(options, engine, counters),
+        exchange_([this](const HttpRequest& request) { return answer(request); }) {}
+
+  Status read_token(const HttpOptions& options) {
+    if (options.token_file.empty()) return {};
+    Result<std::string> token = read_secret(options.token_file);
+    if (!token.ok()) return token.status().with_context("http.token_file");
+    if (token->size() < 16) {
+      return {Code::kInvalidConfig,
+              options.token_file + ": the token has under 16 characters; write a longer one"};
+    }
+    token_ = *std::move(token);
+    return {};
+  }
+
+  Status listen(const HttpOptions& options) {
+    const Result<HttpAddress> address = parse_http_address(options.listen);
+    if (!address.ok()) return address.status();
+    shown_ = options.listen;
+    if (!address->socket_path.empty()) {
+      Result<UnixListener> listener = UnixListener::open(address->socket_path, 0660);
+      if (!listener.ok()) return listener.status();
+      unix_.emplace(*std::move(listener));
+      fd_ = unix_->fd();
+      return {};
+    }
+    const auto* name = reinterpret_cast<const sockaddr*>(&address->address);
+    fd_ = ::socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int on = 1;
+    ::setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd_ < 0 || ::bind(fd_, name, address->size) != 0 || ::listen(fd_, 128) != 0) {
+      const int error = errno;
+      const Status status = Status::from_errno("listen on " + options.listen, error);
+      return error == EADDRINUSE ? Status(Code::kBusy, std::string(status.message())) : status;
+    }
+    if (options.listen.ends_with(":0")) show_port();
+    return {};
+  }
+
+  void show_port() {
+    sockaddr_storage bound{};
+    socklen_t size = sizeof bound;
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &size);
+    const bool v6 = bound.ss_family == AF_INET6;
+    const std::uint16_t port = ntohs(v6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
+                                        : reinterpret_cast<sockaddr_in&>(bound).sin_port);
+    shown_.replace(shown_.rfind(':') + 1, 1, std::to_string(port));
+  }
+
+  HttpAnswer answer(const HttpRequest& request) {
+    constexpr std::string_view kBearer = "Bearer ";
+    if (!token_.empty()) {
+      std::string_view given = request.authorization;
+      if (given.starts_with(kBearer)) given.remove_prefix(kBearer.size());
+      if (!same_secret(token_, given)) return http_error(401, "a token is needed");
+    } else if (!unix_ && !is_local_host_name(request.host)) {
+      return http_error(421, "without a token this serves 127.0.0.1, [::1] and localhost only");
+    }
+    return routes_.answer(request);
+  }
+
+  HttpRoutes routes_;
+  HttpExchange exchange_;
+  std::string token_;
+  std::string shown_;
+  std::optional<UnixListener> unix_;
+  int fd_ = -1;
+  std::unique_ptr<HttpReactor> reactor_;
+};
+
+}  // namespace phlower::agent

@@ -1,0 +1,82 @@
+// What the sources with a broker have in common: when to connect again, and the counts of gaps.
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "counters.hpp"
+#include "phlower/config/options_yaml.hpp"
+#include "phlower/ground/clock.hpp"
+#include "retry_pause.hpp"
+
+namespace phlower::agent {
+
+/// The password in `path`, without the end of its line.
+inline Result<std::string> read_secret(const std::string& path) {
+  Result<std::string> text = read_config_text(path);
+  if (!text.ok()) return text;
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  return text;
+}
+
+/// Counts connections and the time without one.
+class LinkState {
+ public:
+  LinkState(Counters& counters, const std::string& source, RetryPause pause, MonoTime now)
+      : connected_(counters.make("phlower_agent_connected", "1 while events are subscribed to.",
+                                 source, CountKind::kGauge)),
+        connects_(counters.make("phlower_agent_connects_total",
+                                "Subscriptions made: the first and those after a loss.", source)),
+        lost_(counters.make("phlower_agent_connections_lost_total",
+                            "Subscriptions lost: what was published until the next one is not "
+                            "here.",
+                            source)),
+        failed_(counters.make("phlower_agent_connect_failures_total",
+                              "Attempts to connect that failed.", source)),
+        away_ms_(counters.make("phlower_agent_unsubscribed_milliseconds_total",
+                               "Time without a subscription since the start.", source)),
+        pause_(std::move(pause)),
+        counted_(now) {}
+
+  void up(MonoTime now) {
+    pass(now);
+    up_ = true;
+    connected_.set(1);
+    connects_.add();
+    pause_.succeeded();
+  }
+  void down(MonoTime now) {
+    pass(now);
+    if (up_) lost_.add();
+    up_ = false;
+    connected_.set(0);
+    retry_at_ = now + pause_.failed();
+  }
+  void failed(MonoTime now) {
+    failed_.add();
+    pass(now);
+    retry_at_ = now + pause_.failed();
+  }
+  /// Time goes by; counts it where nothing is subscribed to.
+  void pass(MonoTime now) {
+    if (!up_) away_ms_.add(static_cast<std::uint64_t>((now - counted_) / Milliseconds(1)));
+    counted_ = up_ ? now : now - (now - counted_) % Milliseconds(1);
+  }
+  MonoTime retry_at() const { return retry_at_; }
+
+ private:
+  Count& connected_;
+  Count& connects_;
+  Count& lost_;
+  Count& failed_;
+  Count& away_ms_;
+  RetryPause pause_;
+  bool up_ = false;
+  MonoTime counted_;
+  MonoTime retry_at_{};
+};
+
+}  // namespace phlower::agent

@@ -1,0 +1,186 @@
+// The one engine of the agent, behind the C ABI: life, ticks, submit, reload.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "agent_log.hpp"
+#include "phlower/ground/clock.hpp"
+#include "phlower/ground/status.hpp"
+#include "phlower/record/record.hpp"
+#include "plugin_library.hpp"
+
+namespace phlower::agent {
+
+/// What a call of the plugin gave, as a Status; codes beyond those of Status become kInternal.
+inline Status to_status(const PluginLibrary& library, std::int32_t code, const phlower_err& err) {
+  if (code == PHLOWER_OK) return {};
+  const bool known = code > 0 && code <= PHLOWER_E_RELOAD;
+  std::string text(err.message, ::strnlen(err.message, sizeof err.message));
+  if (text.empty()) text = library.calls().strerror(code);
+  return {known ? static_cast<Code>(code) : Code::kInternal, std::move(text), err.sys_errno,
+          err.sqlite_code};
+}
+
+inline phlower_err empty_err() {
+  phlower_err err{};
+  err.struct_size = sizeof err;
+  return err;
+}
+
+/// Checks an engine's configuration as the plugin sees it; `name` stands before each error.
+inline Status check_engine_config(const PluginLibrary& library, const std::string& yaml,
+                                  const std::string& name) {
+  phlower_err err = empty_err();
+  const std::int32_t code = library.calls().config_check(yaml.data(), yaml.size(), &err);
+  Status status = to_status(library, code, err);
+  if (status.ok()) return status;
+  const std::string_view text = status.message();
+  std::string place = name.empty() ? "(defaults)" : name;
+  // The plugin does not know the file's name: its first place begins the text, or is in err.
+  const std::string at = std::to_string(err.line) + ":" + std::to_string(err.column);
+  if (err.line > 0 && text.find(":" + at) == std::string_view::npos) place += ":" + at;
+  return status.with_context(place);
+}
+
+/// Not thread safe, but for the calls that plugin.h marks ANY THREAD, which `handle` serves.
+class PluginEngine {
+ public:
+  /// Requires: `library` outlives this.
+  PluginEngine(const PluginLibrary& library, Log log)
+      : library_(library), calls_(library.calls()), log_(std::move(log)) {
+    host_.struct_size = sizeof host_;
+    host_.ctx = this;
+    host_.log = [](void* ctx, std::uint32_t level, const char* text, std::size_t size) {
+      static_cast<PluginEngine*>(ctx)->say(level, {text, size});
+    };
+    host_.log_enabled = [](void* ctx, std::uint32_t level) -> std::int32_t {
+      return static_cast<PluginEngine*>(ctx)->log_.enabled(to_level(level)) ? 1 : 0;
+    };
+  }
+  PluginEngine(const PluginEngine&) = delete;
+  PluginEngine& operator=(const PluginEngine&) = delete;
+  ~PluginEngine() { calls_.engine_destroy(engine_); }
+
+  Status start(const std::string& yaml) {
+    phlower_err err = empty_err();
+    std::int32_t code = calls_.engine_new(yaml.data(), yaml.size(), &host_, &engine_, &err);
+    if (code == PHLOWER_OK) code = calls_.engine_start(engine_, &err);
+    return to_status(library_, code, err);
+  }
+
+  /// One turn of the engine. STATE: it has a thread of its own and needs no ticks.
+  std::int32_t tick(Nanoseconds budget, phlower_tick_out& out) {
+    out = {};
+    out.struct_size = sizeof out;
+    return calls_.engine_tick(engine_, static_cast<std::uint64_t>(budget.count()), &out);
+  }
+
+  int event_fd() const { return calls_.engine_event_fd(engine_); }
+
+  std::int32_t submit(const Record& record) {
+    const auto text = [](const std::string& from) {
+      return phlower_text{from.data(), from.size()};
+    };
+    const auto at = [](UnixSeconds seconds) -> std::int64_t {
+      if (!(seconds > 0 && seconds < 9e9)) return 0;
+      const double whole = std::floor(seconds);  // apart: a double has no room for both at once
+      return static_cast<std::int64_t>(whole) * 1'000'000'000 +
+             std::llround((seconds - whole) * 1e9);
+    };
+    phlower_record out = PHLOWER_RECORD_INIT;
+    out.flags = record.flags;
+    out.task_id = text(record.task_id);
+    out.task_name = text(record.task_name);
+    out.state = text(record.state);
+    out.worker = text(record.worker);
+    out.queue = text(record.queue);
+    out.exception_type = text(record.exception_type);
+    out.args = text(record.args);
+    out.kwargs = text(record.kwargs);
+    out.traceback = text(record.traceback);
+    out.received_at_ns = at(record.received_at);
+    out.started_at_ns = at(record.started_at);
+    out.finished_at_ns = at(record.finished_at);
+    out.runtime_ns =
+        record.runtime_ms < 0 ? -1 : std::llround(std::min(record.runtime_ms, 9e12) * 1e6);
+    return calls_.engine_submit(engine_, 0, &out);
+  }
+
+  /// The names of what changed and of what would need a restart, in `applied` and `waiting`.
+  Status reload(const std::string& yaml, std::string& applied, std::string& waiting) {
+    phlower_err err = empty_err();
+    phlower_reload_report report{};
+    report.struct_size = sizeof report;
+    const std::int32_t code =
+        calls_.engine_reload(engine_, yaml.data(), yaml.size(), &report, &err);
+    if (code != PHLOWER_OK) return to_status(library_, code, err);
+    applied = key_names(report.applied);
+    waiting = key_names(report.needs_restart);
+    return {};
+  }
+
+  std::int32_t drain(Nanoseconds deadline, phlower_drain_out& out) {
+    out = {};
+    out.struct_size = sizeof out;
+    return calls_.engine_drain(engine_, static_cast<std::uint64_t>(deadline.count()), &out);
+  }
+  void stop() { calls_.engine_stop(engine_); }
+
+  /// ANY THREAD.
+  phlower_stats stats() const {
+    phlower_stats stats{};
+    stats.struct_size = sizeof stats;
+    calls_.engine_stats(engine_, &stats);
+    return stats;
+  }
+  /// ANY THREAD.
+  phlower_health health() const {
+    phlower_health health{};
+    health.struct_size = sizeof health;
+    health.state = PHLOWER_HEALTH_FAILED;
+    calls_.engine_health(engine_, &health);
+    return health;
+  }
+
+  const PluginLibrary& library() const { return library_; }
+  const PluginCalls& calls() const { return calls_; }
+  phlower_engine* handle() const { return engine_; }
+
+ private:
+  static LogLevel to_level(std::uint32_t level) {
+    return level >= PHLOWER_LOG_ERROR ? LogLevel::kError : static_cast<LogLevel>(level);
+  }
+
+  void say(std::uint32_t level, std::string_view text) {
+    switch (to_level(level)) {
+      case LogLevel::kTrace: log_.trace("{}", text); break;
+      case LogLevel::kDebug: log_.debug("{}", text); break;
+      case LogLevel::kInfo: log_.info("{}", text); break;
+      case LogLevel::kWarning: log_.warn("{}", text); break;
+      default: log_.error("{}", text); break;
+    }
+  }
+
+  std::string key_names(std::uint64_t bits) const {
+    std::string names;
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      const char* key = (bits >> i & 1) == 0 ? nullptr : calls_.config_key(i);
+      if (key != nullptr) names.append(names.empty() ? "" : ", ").append(key);
+    }
+    return names;
+  }
+
+  const PluginLibrary& library_;
+  const PluginCalls& calls_;
+  Log log_;
+  phlower_host host_{};
+  phlower_engine* engine_ = nullptr;
+};
+
+}  // namespace phlower::agent

@@ -1,0 +1,156 @@
+// NDJSON records on a UNIX socket, from many clients at once.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent_options.hpp"
+#include "line_stream.hpp"
+#include "source.hpp"
+#include "unix_listener.hpp"
+
+namespace phlower::agent {
+
+/// A client writes records, one a line. An empty line asks for the sums so far, a bad line is
+/// answered with its error; after the client's end of input come the sums, then the close. A client
+/// whose record finds the ring full, or that reads no answers, is not read from until it can go on.
+class SocketSource final : public Source {
+ public:
+  /// Errors: kBusy (another process listens there), kPermission, kIo.
+  static Result<std::unique_ptr<SocketSource>> open(const SocketOptions& options,
+                                                    PluginEngine& engine, Counters& counters,
+                                                    Log log) {
+    const mode_t mode = options.access == Access::kOwner   ? 0600
+                        : options.access == Access::kGroup ? 0660
+                                                           : 0666;
+    Result<UnixListener> listener = UnixListener::open(options.path, mode);
+    if (!listener.ok()) return listener.status();
+    return std::unique_ptr<SocketSource>(
+        new SocketSource(options, *std::move(listener), engine, counters, std::move(log)));
+  }
+
+  std::string_view name() const override { return "socket"; }
+
+  void watches(std::vector<pollfd>& out) override {
+    if (closed_) return;
+    const bool room = clients_.size() < options_.clients_max;
+    out.push_back({listener_.fd(), static_cast<short>(room ? POLLIN : 0), 0});
+    for (const auto& client : clients_) {
+      short events = 0;
+      if (client->reads()) events |= POLLIN;
+      if (!client->out.empty()) events |= POLLOUT;
+      out.push_back({client->fd, events, 0});
+    }
+  }
+
+  bool turn(std::span<const pollfd> found, MonoTime now) override {
+    if (closed_ || found.empty()) return false;
+    bool more = false;
+    std::size_t at = 1;
+    waiting_ = false;
+    for (auto next = clients_.begin(); next != clients_.end() && at < found.size(); ++at) {
+      Client& client = **next;
+      more = serve(client, found[at].revents) || more;
+      if (client.stream.full()) waiting_ = true;
+      next = client.gone ? clients_.erase(next) : std::next(next);
+    }
+    if (waiting_) retry_at_ = now + Milliseconds(2);
+    if ((found[0].revents & POLLIN) != 0) accept_clients();
+    connected_.set(clients_.size());
+    return more;
+  }
+
+  std::optional<MonoTime> due() const override {
+    return waiting_ ? std::optional(retry_at_) : std::nullopt;
+  }
+
+  void close() override {
+    closed_ = true;
+    clients_.clear();
+    listener_.close();
+  }
+
+ private:
+  static constexpr std::size_t kAnswersMax = 64 << 10;
+
+  struct Client {
+    Client(int its_fd, std::size_t line_max, Outlet& outlet)
+        : fd(its_fd), stream(its_fd, line_max, outlet, [this](std::string text) {
+            out.append(text).append("\n");
+          }) {}
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+    ~Client() { ::close(fd); }
+    bool reads() const { return !ended && !stream.full() && out.size() < kAnswersMax; }
+
+    int fd;
+    std::string out;
+    LineStream stream;
+    bool ended = false;
+    bool more = false;
+    bool gone = false;
+  };
+
+  SocketSource(const SocketOptions& options, UnixListener listener, PluginEngine& engine,
+               Counters& counters, Log log)
+      : options_(options),
+        listener_(std::move(listener)),
+        log_(log),
+        outlet_(engine, counters, "socket", log),
+        connected_(counters.make("phlower_agent_clients", "Clients connected.", "socket",
+                                 CountKind::kGauge)) {}
+
+  bool serve(Client& client, short events) {
+    const bool readable = (events & (POLLIN | POLLHUP | POLLERR)) != 0 || client.more;
+    if (client.stream.full() || (readable && client.reads())) {
+      const LineTurn how = client.stream.turn();
+      client.more = how == LineTurn::kMore;
+      if (how == LineTurn::kEnded) {
+        client.ended = true;
+        client.out.append(client.stream.sums()).append("\n");
+      }
+    }
+    if (!client.out.empty()) {
+      const ssize_t put = ::send(client.fd, client.out.data(), client.out.size(), MSG_NOSIGNAL);
+      if (put > 0) client.out.erase(0, static_cast<std::size_t>(put));
+      if (put < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        client.out.clear();
+        client.gone = client.ended;
+      }
+    }
+    if (client.ended && client.out.empty()) client.gone = true;
+    if ((events & POLLERR) != 0) client.gone = true;
+    return client.more && client.reads();
+  }
+
+  void accept_clients() {
+    while (clients_.size() < options_.clients_max) {
+      const int fd = listener_.accept();
+      if (fd < 0) return;
+      clients_.push_back(std::make_unique<Client>(fd, options_.line_max_bytes, outlet_));
+    }
+    log_.warn_limited("clients", "{} clients are connected, as many as socket.clients_max allows",
+                      clients_.size());
+  }
+
+  const SocketOptions options_;
+  UnixListener listener_;
+  Log log_;
+  Outlet outlet_;
+  Count& connected_;
+  std::list<std::unique_ptr<Client>> clients_;
+  bool waiting_ = false;
+  bool closed_ = false;
+  MonoTime retry_at_{};
+};
+
+}  // namespace phlower::agent

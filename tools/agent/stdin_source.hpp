@@ -1,0 +1,62 @@
+// NDJSON records on standard input.
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "agent_options.hpp"
+#include "line_stream.hpp"
+#include "source.hpp"
+
+namespace phlower::agent {
+
+/// Reads until the end of input; bad lines are logged, for nobody is there to answer.
+class StdinSource final : public Source {
+ public:
+  StdinSource(const StdinOptions& options, PluginEngine& engine, Counters& counters, Log log)
+      : options_(options),
+        log_(log),
+        outlet_(engine, counters, "stdin", log),
+        lines_(STDIN_FILENO, options.line_max_bytes, outlet_,
+               [this](const std::string& text) { log_.warn_limited("line", "{}", text); }) {
+    ::fcntl(STDIN_FILENO, F_SETFL, ::fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+  }
+
+  std::string_view name() const override { return "stdin"; }
+
+  void watches(std::vector<pollfd>& out) override {
+    if (!ended_ && !lines_.full()) out.push_back({STDIN_FILENO, POLLIN, 0});
+  }
+
+  bool turn(std::span<const pollfd> found, MonoTime now) override {
+    if (ended_) return false;
+    if (!lines_.full() && !more_ && (found.empty() || found[0].revents == 0)) return false;
+    const LineTurn how = lines_.turn();
+    more_ = how == LineTurn::kMore;
+    if (how == LineTurn::kFull) retry_at_ = now + Milliseconds(2);
+    if (how == LineTurn::kEnded) {
+      ended_ = true;
+      log_.info("end of input: {}", lines_.sums());
+    }
+    return more_;
+  }
+
+  std::optional<MonoTime> due() const override {
+    return lines_.full() ? std::optional(retry_at_) : std::nullopt;
+  }
+  bool ends_agent() const override { return ended_ && options_.at_end == AtEnd::kEnd; }
+  void close() override { ended_ = true; }
+
+ private:
+  const StdinOptions options_;
+  Log log_;
+  Outlet outlet_;
+  LineStream lines_;
+  bool ended_ = false;
+  bool more_ = false;
+  MonoTime retry_at_{};
+};
+
+}  // namespace phlower::agent
