@@ -33,19 +33,31 @@ inline phlower_err empty_err() {
   return err;
 }
 
+/// An error in a configuration whose name the plugin does not know: puts `name` where it has
+/// "yaml:" at the beginning of a line, or before the whole of it.
+inline Status named_config_error(const Status& status, const std::string& name) {
+  constexpr std::string_view kTheirs = "yaml:";
+  const std::string ours = name.empty() ? "(the engine's defaults)" : name;
+  std::string text("\n");
+  text += status.message();
+  bool found = false;
+  const std::string theirs = "\n" + std::string(kTheirs);
+  for (std::size_t at = text.find(theirs); at != std::string::npos;
+       at = text.find(theirs, at + 1)) {
+    text.replace(at + 1, kTheirs.size() - 1, ours);
+    found = true;
+  }
+  if (!found) return status.with_context(ours);
+  return {status.code(), text.substr(1), status.sys_errno(), status.sqlite_code()};
+}
+
 /// Checks an engine's configuration as the plugin sees it; `name` stands before each error.
 inline Status check_engine_config(const PluginLibrary& library, const std::string& yaml,
                                   const std::string& name) {
   phlower_err err = empty_err();
   const std::int32_t code = library.calls().config_check(yaml.data(), yaml.size(), &err);
-  Status status = to_status(library, code, err);
-  if (status.ok()) return status;
-  const std::string_view text = status.message();
-  std::string place = name.empty() ? "(defaults)" : name;
-  // The plugin does not know the file's name: its first place begins the text, or is in err.
-  const std::string at = std::to_string(err.line) + ":" + std::to_string(err.column);
-  if (err.line > 0 && text.find(":" + at) == std::string_view::npos) place += ":" + at;
-  return status.with_context(place);
+  if (code == PHLOWER_OK) return {};
+  return named_config_error(to_status(library, code, err), name);
 }
 
 /// Not thread safe, but for the calls that plugin.h marks ANY THREAD, which `handle` serves.

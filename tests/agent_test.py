@@ -1,0 +1,384 @@
+"""phlower-agent with the real plugin: its sources without a broker, signals, and HTTP.
+
+agent_test.py AGENT LIBRARY QUERY CAPTURE EXPECTED AGENT_YAML
+"""
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from agent_rig import AgentRig, WAIT, compare_rows, expected_rows, wait_for  # noqa: E402
+
+AGENT, LIBRARY, QUERY, CAPTURE, EXPECTED, AGENT_YAML = sys.argv[1:7]
+
+
+def record(number, **more):
+    return json.dumps({"task_id": f"task-{number:06}", "task_name": "t.one", "state": "SUCCESS",
+                       "finished_at": 1.8e9 + number, "runtime_ms": 1.5, **more}) + "\n"
+
+
+class AgentTest(unittest.TestCase):
+    def setUp(self):
+        self.rig = AgentRig(AGENT, LIBRARY, QUERY)
+        self.addCleanup(self.rig.close)
+
+    def client(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(WAIT)
+        s.connect(self.rig.path("sock"))
+        self.addCleanup(s.close)
+        return s
+
+
+class Sources(AgentTest):
+    def test_a_capture_is_in_the_history_as_celery_itself_has_it(self):
+        self.rig.options["capture"] = {"path": CAPTURE, "at_end": "end"}
+        self.assertEqual(self.rig.start().process.wait(WAIT), 0)
+        compare_rows(self, self.rig.rows(), expected_rows(EXPECTED))
+
+    def test_lines_of_stdin_become_rows_and_bad_ones_are_counted(self):
+        self.rig.options["stdin"] = {"enabled": True}
+        agent = self.rig.start(ready=False, stdin=subprocess.PIPE)
+        agent.process.stdin.write(record(1) + '{"task_id":""}\nnonsense\n' + record(2).rstrip("\n"))
+        agent.process.stdin.close()
+        self.assertEqual(agent.process.wait(WAIT), 0)
+        agent.wait_said(r'"lines":4,"accepted":2,"bad":2')
+        self.assertEqual(sorted(r["task_id"] for r in self.rig.rows()), ["task-000001", "task-000002"])
+
+    def test_a_line_that_is_too_long_is_skipped_and_costs_no_memory(self):
+        self.rig.options["stdin"] = {"enabled": True, "line_max": "1KiB"}
+        agent = self.rig.start(ready=False, stdin=subprocess.PIPE)
+        agent.process.stdin.write(record(1) + record(2, args="x" * 300_000) + record(3))
+        agent.process.stdin.close()
+        self.assertEqual(agent.process.wait(WAIT), 0)
+        agent.wait_said(r'"lines":3,"accepted":2,"bad":1')
+
+    def test_a_client_of_the_socket_gets_errors_and_sums(self):
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+        self.assertEqual(os.stat(self.rig.path("sock")).st_mode & 0o777, 0o600)
+        s = self.client()
+        s.sendall((record(1) + '{"task_id":"x","stat":"SUCCESS"}\n\n').encode())
+        f = s.makefile()
+        bad = json.loads(f.readline())
+        self.assertEqual(bad["line"], 2)
+        self.assertIn("did you mean 'state'?", bad["error"])
+        self.assertEqual(json.loads(f.readline()), {"lines": 3, "accepted": 1, "bad": 1})
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(json.loads(f.readline()), {"lines": 3, "accepted": 1, "bad": 1})
+        self.assertEqual(f.readline(), "")
+        self.assertEqual(agent.end(), 0)
+        self.assertEqual(len(self.rig.rows()), 1)
+        self.assertFalse(os.path.exists(self.rig.path("sock")))
+
+    def test_a_full_ring_holds_clients_back_and_loses_nothing(self):
+        self.rig.engine["ring"].update(size="256KiB", chunk="32KiB")
+        self.rig.engine["record"] = {"max": "8KiB", "args_max": "1KiB", "kwargs_max": "1KiB",
+                                     "traceback_max": "2KiB"}
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+
+        def send(s, first):
+            s.sendall("".join(record(i, args="y" * 900) for i in range(first, first + 1000)).encode())
+            s.shutdown(socket.SHUT_WR)
+
+        clients = [self.client() for _ in range(8)]
+        senders = [threading.Thread(target=send, args=(s, 1000 * i)) for i, s in enumerate(clients)]
+        for sender in senders:
+            sender.start()
+        for s in clients:
+            self.assertEqual(json.loads(s.makefile().readline()), {"lines": 1000, "accepted": 1000, "bad": 0})
+        for sender in senders:
+            sender.join()
+        self.assertEqual(self.rig.metric("phlower_agent_records_refused_total", "socket"), 0)
+        self.assertGreater(self.rig.metric("phlower_agent_waits_total", "socket"), 0)
+        self.assertEqual(agent.end(), 0)
+        self.assertEqual(len(self.rig.rows()), 8000)
+
+
+class Life(AgentTest):
+    def test_after_kill_9_and_a_restart_every_accepted_record_is_there_once(self):
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        accepted = set()
+        number = 0
+        for round_ in range(4):
+            agent = self.rig.start()
+            s = self.client()
+            f = s.makefile()
+            for _ in range(random.randrange(5, 40)):
+                first, number = number, number + 50
+                lines = "".join(record(i) for i in range(first, number))
+                s.sendall((lines + "\n").encode())
+                sums = json.loads(f.readline())
+                self.assertEqual(sums["bad"], 0)
+                accepted.update(f"task-{i:06}" for i in range(first, number))
+            s.sendall("".join(record(i) for i in range(number, number + 20)).encode())
+            number += 20  # not answered: they may be there or not
+            agent.end(signal.SIGKILL)
+            s.close()
+        self.assertEqual(self.rig.start().end(), 0)
+        stored = [row["task_id"] for row in self.rig.rows()]
+        self.assertEqual(len(stored), len(set(stored)))
+        self.assertEqual(accepted - set(stored), set())
+
+    def test_sighup_takes_a_good_configuration_and_refuses_a_bad_one_with_its_line(self):
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+        self.rig.engine["schedule"] = {"flush_age": "20ms"}
+        self.rig.write()
+        agent.process.send_signal(signal.SIGHUP)
+        agent.wait_said(r"reloaded .*schedule\.flush_age changed")
+        with open(self.rig.path("phlower.yaml"), "a") as f:
+            f.write("retension:\n  details: 3h\n")
+        with open(self.rig.path("phlower.yaml")) as f:
+            line = len(f.read().splitlines()) - 1
+        agent.process.send_signal(signal.SIGHUP)
+        agent.wait_said(rf"not reloaded.*phlower\.yaml:{line}:1: .*'retention'")
+        s = self.client()
+        s.sendall(record(7).encode())
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(json.loads(s.makefile().readline())["accepted"], 1)
+        self.assertEqual(self.rig.get("/readyz")[0], 200)
+        self.assertEqual(agent.end(), 0)
+
+    def test_sigterm_writes_what_is_in_the_ring_and_says_the_sums(self):
+        self.rig.engine["schedule"] = {"flush_age": "10s"}
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+        s = self.client()
+        s.sendall("".join(record(i) for i in range(300)).encode())
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(json.loads(s.makefile().readline())["accepted"], 300)
+        self.assertEqual(agent.end(), 0)
+        agent.wait_said(r"ended: 300 records accepted, 300 committed")
+        self.assertEqual(len(self.rig.rows()), 300)
+
+    def test_a_second_agent_on_the_same_history_does_not_start(self):
+        self.rig.start()
+        second = self.rig.start(ready=False)
+        self.assertEqual(second.process.wait(WAIT), 1)
+        second.wait_said("the engine does not start")
+
+    def test_a_notify_socket_hears_of_each_state_and_of_life(self):
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(notify.close)
+        notify.bind(self.rig.path("notify"))
+        notify.settimeout(WAIT)
+        env = dict(os.environ, NOTIFY_SOCKET=self.rig.path("notify"), WATCHDOG_USEC="300000")
+        env.pop("WATCHDOG_PID", None)
+        agent = self.rig.start(env=env)
+        heard = ""
+        while "READY=1" not in heard or "WATCHDOG=1" not in heard:
+            heard += notify.recv(4096).decode() + "\n"
+        agent.process.send_signal(signal.SIGHUP)
+        while not re.search(r"RELOADING=1\nMONOTONIC_USEC=\d+(.|\n)*READY=1", heard):
+            heard += notify.recv(4096).decode() + "\n"
+        agent.process.send_signal(signal.SIGTERM)
+        while "STOPPING=1" not in heard:
+            heard += notify.recv(4096).decode() + "\n"
+        self.assertEqual(agent.process.wait(WAIT), 0)
+
+    def test_messages_can_be_json(self):
+        self.rig.options["log"] = {"format": "json"}
+        agent = self.rig.start()
+        self.assertEqual(agent.end(), 0)
+        for line in agent.text.splitlines():
+            self.assertEqual(list(json.loads(line)), ["time", "level", "part", "message"])
+
+
+class Configuration(AgentTest):
+    def check(self, text, library=LIBRARY):
+        with open(self.rig.path("a.yaml"), "w") as f:
+            f.write(text.replace("LIBRARY", library))
+        done = subprocess.run([AGENT, "--check-config", self.rig.path("a.yaml")], timeout=WAIT,
+                              capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_the_shipped_file_is_good_once_the_library_is_found(self):
+        with open(AGENT_YAML) as f:
+            text = f.read().replace("library: libphlower.so", f"library: {LIBRARY}")
+        code, said = self.check(text)
+        self.assertEqual((code, said.count(": good\n")), (0, 2), said)
+
+    def test_each_mistake_is_named_with_its_place_and_what_would_be_right(self):
+        for text, expected in (
+            ("redis:\n  ulr: x\n", r"a\.yaml:2:3: 'ulr' is an unknown key of 'redis'; did you mean 'url'\?"),
+            ("rediss:\n  url: x\n", r"a\.yaml:1:1: .*did you mean 'redis'\?"),
+            ("loop:\n  tick_budget: 5\n", r"a\.yaml:2:16: loop\.tick_budget: '5' has no unit"),
+            ("http:\n  threads: many\n", r"a\.yaml:2:12: http\.threads: 'many' is no count"),
+            ("http:\n  threads: [1]\n", r"a\.yaml:2:12: http\.threads: is a list"),
+            ("redis:\n  url: http://x\n", r"a\.yaml:2:8: redis\.url: begins with no known scheme"),
+            ("http:\n  listen: 0.0.0.0:80\n", r"a\.yaml:2:11: http\.listen: .*token_file"),
+            ("redis:\n  retry_first: 40s\n", r"redis\.retry_first: 40s is longer than"),
+        ):
+            code, said = self.check(text)
+            self.assertEqual(code, 2, (text, said))
+            self.assertRegex(said, expected)
+
+    def test_a_password_is_not_shown_with_the_mistake_beside_it(self):
+        code, said = self.check("redis:\n  url: redis://:hunter2@host:port/0\n")
+        self.assertEqual(code, 2)
+        self.assertNotIn("hunter2", said)
+
+    def test_the_engines_mistakes_are_told_too(self):
+        with open(self.rig.path("e.yaml"), "w") as f:
+            f.write("store:\n  path: x\n  cahce: 1MiB\n")
+        code, said = self.check(f"plugin:\n  library: LIBRARY\n  config: {self.rig.path('e.yaml')}\n")
+        self.assertEqual(code, 2)
+        self.assertRegex(said, r"e\.yaml:3:3: .*did you mean 'cache'\?")
+
+    def test_a_library_that_is_none_is_told_apart(self):
+        code, said = self.check("plugin:\n  library: libc.so.6\n")
+        self.assertEqual(code, 1)
+        self.assertIn("no plugin of Phlower", said)
+        self.assertEqual(self.check("plugin:\n  library: /nonexistent.so\n")[0], 1)
+
+
+class Http(AgentTest):
+    def setUp(self):
+        super().setUp()
+        self.rig.options["capture"] = {"path": CAPTURE}
+        self.agent = self.rig.start()
+        self.agent.wait_said("read to its end")
+        expected = len(expected_rows(EXPECTED))
+        wait_for("the rows", lambda: self.rig.json("/healthz")[1]["rows"]["invocations"] >= expected)
+
+    def raw(self, data, read=True):
+        with socket.create_connection(("127.0.0.1", self.rig.port), timeout=WAIT) as s:
+            s.sendall(data)
+            return s.makefile("rb").readline().decode() if read else ""
+
+    def test_health_tells_rows_sums_and_disk(self):
+        status, health = self.rig.json("/healthz")
+        self.assertEqual((status, health["status"], health["reasons"]), (200, "ok", []))
+        sums = health["records"]
+        self.assertEqual(sums["offered"], sums["accepted"] + sums["refused"])
+        self.assertEqual(sums["accepted"], sums["committed"] + sums["in_ring"])
+        self.assertGreater(health["disk"]["total_bytes"], health["disk"]["free_bytes"])
+        self.assertEqual(self.rig.get("/readyz")[0], 200)
+        self.assertEqual(self.rig.get("/livez")[0], 200)
+
+    def test_one_task_is_found_by_its_id(self):
+        task_id, row = next((i, r) for i, r in expected_rows(EXPECTED).items() if r["state"] == "FAILURE")
+        status, found = self.rig.json(f"/invocations/{task_id}")
+        self.assertEqual((status, found["state"], found["task_id"]), (200, "FAILURE", task_id))
+        self.assertTrue(found["traceback_snippet"])
+        self.assertEqual(self.rig.get("/invocations/none-such")[0], 404)
+
+    def test_pages_of_a_task_follow_each_other_without_gap_or_repeat(self):
+        name = "shop.orders.charge_card"
+        wanted = {i for i, r in expected_rows(EXPECTED).items() if r["task_name"] == name}
+        seen, after = [], ""
+        while True:
+            status, page = self.rig.json(f"/tasks/{name}/invocations?limit=7{after}")
+            self.assertEqual(status, 200)
+            seen += [row["task_id"] for row in page["records"]]
+            if page["next"] is None:
+                break
+            after = "&after=" + page["next"]
+        self.assertEqual(len(seen), len(set(seen)))
+        self.assertEqual(wanted - set(seen), set())
+
+    def test_search_filters(self):
+        for words, key, value in (("state=FAILURE", "state", "FAILURE"),
+                                  ("task=shop.email.send", "task_name", "shop.email.send")):
+            rows = self.rig.json(f"/search?{words}")[1]["records"]
+            self.assertTrue(rows)
+            self.assertEqual({row[key] for row in rows}, {value})
+        self.assertEqual(self.rig.json("/search?since=2099-01-01")[1]["records"], [])
+        self.assertNotIn("args_preview", self.rig.json("/search?details=false")[1]["records"][0])
+
+    def test_metrics_have_histograms_and_the_sums_of_the_engine(self):
+        text = self.rig.get("/metrics")[1]
+        for line in text.splitlines():
+            self.assertRegex(line, r"^(# (HELP|TYPE) |[a-z_]+(\{[^}]*\})? \S+$)")
+        buckets = re.findall(r"^(phlower_\w+)_bucket\{le=\"([^\"]+)\"\} (\d+)$", text, re.M)
+        names = {name for name, _, _ in buckets}
+        for word in ("slice", "hold", "age", "submit"):
+            self.assertTrue([n for n in names if word in n], (word, names))
+        for name in names:
+            counts = [int(count) for n, _, count in buckets if n == name]
+            self.assertEqual(counts, sorted(counts), name)
+            self.assertEqual(counts[-1], int(re.search(rf"^{name}_count (\d+)$", text, re.M)[1]))
+        self.assertGreater(self.rig.metric("phlower_agent_events_total", "capture"), 600)
+
+    def test_wrong_requests_get_4xx(self):
+        for path, status in (
+            ("/", 404), ("/invocations/", 404), ("/tasks//invocations", 404), ("/nonsense", 404),
+            ("/search?limit=0", 400), ("/search?limit=99999999", 400), ("/search?limit=-1", 400),
+            ("/search?limit=1&limit=2", 400), ("/search?sttae=x", 400), ("/search?since=soon", 400),
+            ("/search?after=nonsense", 400), ("/search?after=" + "A" * 5000, 400),
+            ("/search?text=%ff%fe", 400), ("/search?text=%zz", 400), ("/invocations/%c3%28", 400),
+            ("/invocations/" + "x" * 300, 400), ("/invocations/a%00b", 400), ("/" + "x" * 9000, 414),
+            ("/" + "x" * 20000, 431),
+        ):
+            self.assertEqual(self.rig.get(path)[0], status, path[:60])
+        self.assertEqual(self.rig.get("/healthz", method="POST")[0], 405)
+        self.assertEqual(self.rig.get("/healthz", method="DELETE")[0], 405)
+        self.assertEqual(self.rig.get("/healthz", {"Host": "evil.example"})[0], 421)
+        self.assertEqual(self.rig.get("/healthz", {"Range": "bytes=0-,0-,0-,0-"})[0], 200)
+        self.assertIn(" 400 ", self.raw(b"GARBAGE\r\n\r\n"))
+        self.assertIn(" 400 ", self.raw(b"GET /healthz HTTP/9.9\r\n\r\n"))
+        self.assertIn(" 405 ", self.raw(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"))
+        self.assertEqual(self.rig.get("/healthz")[0], 200)
+
+    def test_clients_that_send_slowly_keep_nobody_else_waiting_and_are_cut(self):
+        slow = [socket.create_connection(("127.0.0.1", self.rig.port), timeout=WAIT) for _ in range(200)]
+        for s in slow:
+            self.addCleanup(s.close)
+            s.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+        self.assertEqual(self.rig.get("/healthz")[0], 200)
+        self.assertEqual(slow[-1].recv(100), b"")  # cut by the server
+        self.assertGreater(self.rig.metric("phlower_agent_http_cut_total"), 0)
+
+    def test_a_client_that_does_not_read_is_cut(self):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", self.rig.port))
+            s.settimeout(WAIT)
+            for _ in range(400):
+                try:
+                    s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+                except (ConnectionError, socket.timeout):
+                    break
+            wait_for("the cut", lambda: self.rig.metric("phlower_agent_http_cut_total") > 0)
+
+    def test_requests_behind_each_other_on_one_connection_are_all_answered(self):
+        with socket.create_connection(("127.0.0.1", self.rig.port), timeout=WAIT) as s:
+            s.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3
+                      + b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answers = s.makefile("rb").read()
+        self.assertEqual(answers.count(b"HTTP/1.1 200 OK"), 4)
+
+
+class Token(AgentTest):
+    def test_with_a_token_nobody_is_answered_without_it(self):
+        with open(self.rig.path("token"), "w") as f:
+            f.write("0123456789abcdef\n")
+        self.rig.options["http"] = {"listen": "0.0.0.0:0", "token_file": self.rig.path("token")}
+        agent = self.rig.start()
+        self.rig.port = int(re.search(r"listens on 0\.0\.0\.0:(\d+)", agent.text)[1])
+        for headers, status in (({}, 401), ({"Authorization": "Bearer 0123456789abcdeg"}, 401),
+                                ({"Authorization": "Bearer "}, 401),
+                                ({"Authorization": "Bearer 0123456789abcdef"}, 200)):
+            self.assertEqual(self.rig.get("/healthz", headers)[0], status, headers)
+
+    def test_a_unix_socket_serves_too(self):
+        self.rig.options["http"] = {"listen": "unix:" + self.rig.path("http.sock")}
+        self.rig.start()
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(WAIT)
+            s.connect(self.rig.path("http.sock"))
+            s.sendall(b"GET /readyz HTTP/1.1\r\nHost: phlower\r\n\r\n")
+            self.assertIn("200", s.makefile("rb").readline().decode())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[7:])
