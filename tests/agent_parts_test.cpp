@@ -1,0 +1,260 @@
+// The parts of phlower-agent that need neither plugin nor broker: options, addresses, pauses,
+// lines.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "agent_options.hpp"
+#include "broker_url.hpp"
+#include "http_address.hpp"
+#include "http_query.hpp"
+#include "lost_tasks.hpp"
+#include "phlower/config/options_yaml.hpp"
+#include "record_line.hpp"
+#include "redis_protocol.hpp"
+#include "retry_pause.hpp"
+
+namespace phlower::agent {
+namespace {
+
+std::string error_of(const std::string& yaml) {
+  const auto options = parse_options<AgentOptions>(yaml, "a.yaml");
+  return std::string(options.ok() ? "" : options.status().message());
+}
+
+TEST(AgentOptions, AnEmptyFileMeansTheDefaults) {
+  const auto options = parse_options<AgentOptions>("", "a.yaml");
+  ASSERT_TRUE(options.ok());
+  EXPECT_EQ(options->http.listen, "127.0.0.1:9808");
+  EXPECT_TRUE(options->redis.url.empty());
+}
+
+TEST(AgentOptions, WhatIsDumpedReadsBackToTheSame) {
+  AgentOptions options;
+  options.redis.url = "redis://h/1";
+  options.socket.access = Access::kGroup;
+  options.loop.tick_budget = Milliseconds(7);
+  const std::string text = dump_effective(options);
+  const auto again = parse_options<AgentOptions>(text, "a.yaml");
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(dump_effective(*again), text);
+}
+
+TEST(AgentOptions, TheShippedFileNamesEveryKeyWithItsDefault) {
+  std::ifstream file(PHLOWER_AGENT_YAML);
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto options = parse_options<AgentOptions>(text.str(), "agent.yaml");
+  ASSERT_TRUE(options.ok()) << options.status().message();
+  EXPECT_EQ(dump_effective(*options), dump_effective(AgentOptions{}));
+  std::string section;
+  std::set<std::string> keys;
+  for (std::string line; std::getline(text, line);) {
+    const std::size_t colon = line.find(':');
+    if (line.empty() || line.find('#') < colon || colon == std::string::npos) continue;
+    if (line[0] != ' ') section = line.substr(0, colon);
+    if (line[0] == ' ') keys.insert(section + "." + line.substr(2, colon - 2));
+  }
+  for (const std::string_view key : option_keys<AgentOptions>()) {
+    EXPECT_TRUE(keys.contains(std::string(key))) << key;
+  }
+}
+
+TEST(AgentOptions, EachErrorHasItsPlaceAndTheNearestKey) {
+  EXPECT_EQ(error_of("http:\n  lisen: x\n"),
+            "a.yaml:2:3: 'lisen' is an unknown key of 'http'; did you mean 'listen'?");
+  EXPECT_NE(
+      error_of("redis:\n  silence: 10\n").find("a.yaml:2:12: redis.silence: '10' has no unit"),
+      std::string::npos);
+  EXPECT_NE(error_of("socket:\n  access: world\n").find("write one of owner, group, all"),
+            std::string::npos);
+}
+
+TEST(AgentOptions, BeyondLoopbackATokenIsNeeded) {
+  EXPECT_NE(error_of("http:\n  listen: 0.0.0.0:80\n"), "");
+  EXPECT_NE(error_of("http:\n  listen: \"[::]:80\"\n"), "");
+  EXPECT_EQ(error_of("http:\n  listen: 0.0.0.0:80\n  token_file: /t\n"), "");
+  EXPECT_EQ(error_of("http:\n  listen: \"[::1]:80\"\n"), "");
+  EXPECT_EQ(error_of("http:\n  listen: 127.9.9.9:80\n"), "");
+  EXPECT_EQ(error_of("http:\n  listen: unix:/run/x\n"), "");
+  EXPECT_NE(error_of("http:\n  listen: localhost:80\n"), "");  // a name may lead anywhere
+}
+
+TEST(BrokerUrl, RedisAsItsUsersWriteIt) {
+  const auto url = parse_broker_url("rediss://u%40x:p%3Aw@h.example:6380/5", BrokerKind::kRedis);
+  ASSERT_TRUE(url.ok());
+  EXPECT_TRUE(url->tls);
+  EXPECT_EQ(url->user, "u@x");
+  EXPECT_EQ(url->password, "p:w");
+  EXPECT_EQ(url->shown(), "h.example:6380");
+  EXPECT_EQ(url->database, 5u);
+  EXPECT_FALSE(parse_broker_url("redis://h", BrokerKind::kRedis)->database.has_value());
+  EXPECT_EQ(parse_broker_url("redis://:p/w@h", BrokerKind::kRedis)->password, "p/w");
+  EXPECT_EQ(parse_broker_url("redis://[::1]:7/0", BrokerKind::kRedis)->shown(), "[::1]:7");
+  const auto local =
+      parse_broker_url("redis+socket:///run/r.sock?virtual_host=3", BrokerKind::kRedis);
+  ASSERT_TRUE(local.ok());
+  EXPECT_EQ(local->socket_path, "/run/r.sock");
+  EXPECT_EQ(local->database, 3u);
+}
+
+TEST(BrokerUrl, AmqpAsItsUsersWriteIt) {
+  const auto plain = parse_broker_url("amqp://h", BrokerKind::kAmqp);
+  ASSERT_TRUE(plain.ok());
+  EXPECT_EQ(plain->user, "guest");
+  EXPECT_EQ(plain->port, 5672);
+  EXPECT_EQ(plain->virtual_host, "/");
+  EXPECT_EQ(parse_broker_url("amqp://h//", BrokerKind::kAmqp)->virtual_host, "/");
+  EXPECT_EQ(parse_broker_url("amqp://h/%2F", BrokerKind::kAmqp)->virtual_host, "/");
+  EXPECT_EQ(parse_broker_url("amqp://h/shop", BrokerKind::kAmqp)->virtual_host, "shop");
+  EXPECT_EQ(parse_broker_url("amqps://h", BrokerKind::kAmqp)->port, 5671);
+}
+
+TEST(BrokerUrl, WhatIsNoneIsRefusedWithoutShowingItsPassword) {
+  for (const char* text :
+       {"", "h:6379", "http://h", "redis://", "redis://:6379", "redis://h:0", "redis://h:70000",
+        "redis://h:12x", "redis://h/x", "redis://[::1", "redis://a:hunter2%zz@h", "redis://h/0?x=1",
+        "redis+socket://run", "redis+socket:///r?virtual_host=x"}) {
+    const auto url = parse_broker_url(text, BrokerKind::kRedis);
+    EXPECT_FALSE(url.ok()) << text;
+    EXPECT_EQ(url.status().message().find("hunter2"), std::string_view::npos) << text;
+  }
+  EXPECT_FALSE(parse_broker_url("amqp://h/a/b", BrokerKind::kAmqp).ok());
+}
+
+TEST(RetryPause, DoublesUpToItsBoundAndIsDrawnFromTheUpperHalf) {
+  RetryPause pause(Milliseconds(100), Milliseconds(1000), 7);
+  std::set<std::int64_t> seen;
+  for (const int longest : {100, 200, 400, 800, 1000, 1000, 1000}) {
+    const Nanoseconds drawn = pause.failed();
+    EXPECT_GE(drawn, Milliseconds(longest) / 2);
+    EXPECT_LE(drawn, Milliseconds(longest));
+    seen.insert(drawn.count());
+  }
+  EXPECT_EQ(seen.size(), 7u);
+  pause.succeeded();
+  EXPECT_LE(pause.failed(), Milliseconds(100));
+}
+
+TEST(RecordLine, HasTheFieldsOfARecord) {
+  const auto record = parse_record_line(
+      R"({"task_id":"a","task_name":"t","state":"FAILURE","finished_at":1.5,"runtime_ms":2,)"
+      R"("worker":null,"args_preview":"[1]","details_cut":true})");
+  ASSERT_TRUE(record.ok()) << record.status().message();
+  EXPECT_EQ(record->task_id, "a");
+  EXPECT_EQ(record->state, "FAILURE");
+  EXPECT_EQ(record->finished_at, 1.5);
+  EXPECT_EQ(record->runtime_ms, 2);
+  EXPECT_EQ(record->args, "[1]");
+  EXPECT_EQ(record->flags, kDetailsCut);
+}
+
+TEST(RecordLine, WhatDoesNotFitMakesTheLineBadAndIsNamed) {
+  const auto error = [](const char* line) {
+    const auto record = parse_record_line(line);
+    return record.ok() ? std::string() : std::string(record.status().message());
+  };
+  EXPECT_NE(error("").find("not JSON"), std::string::npos);
+  EXPECT_NE(error("[1]").find("not a JSON object"), std::string::npos);
+  EXPECT_NE(error("{}").find("'task_id' is missing"), std::string::npos);
+  EXPECT_NE(error(R"({"task_id":7})").find("'task_id' is no text"), std::string::npos);
+  EXPECT_NE(error(R"({"task_id":"a","sate":"x"})").find("did you mean 'state'?"),
+            std::string::npos);
+  EXPECT_NE(error(R"({"task_id":"a","finished_at":"now"})").find("is no number"),
+            std::string::npos);
+  EXPECT_NE(error(R"({"task_id":"a","finished_at":1e12})").find("is no time"), std::string::npos);
+  EXPECT_NE(error(R"({"task_id":"a","runtime_ms":-1})").find("out of range"), std::string::npos);
+  EXPECT_NE(error(R"({"task_id":"a","details_cut":1})").find("neither true"), std::string::npos);
+  EXPECT_NE(error("{\"task_id\":\"\xff\"}"), "");
+  EXPECT_NE(error((R"({"task_id":")" + std::string(256, 'x') + "\"}").c_str()), "");
+}
+
+TEST(RedisParser, GivesRepliesOnceTheyAreWholeAndRefusesOtherProtocols) {
+  RedisParser parser;
+  RedisReply reply;
+  ASSERT_TRUE(parser.feed("*4\r\n$8\r\npmessage\r\n$1\r\np\r\n$1\r\nc\r\n$4\r\nda").ok());
+  EXPECT_FALSE(*parser.next(reply));
+  ASSERT_TRUE(parser.feed("ta\r\n+PONG\r\n-ERR no\r\n").ok());
+  ASSERT_TRUE(*parser.next(reply));
+  ASSERT_EQ(reply.texts.size(), 4u);
+  EXPECT_EQ(reply.texts[3], "data");
+  ASSERT_TRUE(*parser.next(reply));
+  EXPECT_FALSE(reply.error);
+  ASSERT_TRUE(*parser.next(reply));
+  EXPECT_TRUE(reply.error);
+  RedisParser other;
+  ASSERT_TRUE(other.feed("HTTP/1.1 200 OK\r\n\r\n").ok());
+  EXPECT_FALSE(other.next(reply).ok());
+}
+
+TEST(RedisCommand, IsWrittenWithTheSizesOfItsWords) {
+  EXPECT_EQ(redis_command({"AUTH", "a\r\nb"}), "*2\r\n$4\r\nAUTH\r\n$4\r\na\r\nb\r\n");
+}
+
+TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
+  const WallTime now(Seconds(1'800'000'000));
+  const auto query = read_http_query(
+      {{"task", "t"}, {"since", "2h"}, {"until", "2027-01-15T08:00:00Z"}, {"limit", "7"}}, true, 10,
+      now);
+  ASSERT_TRUE(query.ok()) << query.status().message();
+  EXPECT_EQ(query->task, "t");
+  EXPECT_EQ(query->limit, 7u);
+  EXPECT_EQ(query->since_ns, (1'800'000'000 - 7200) * 1'000'000'000LL);
+  EXPECT_EQ(query->until_ns, 1'800'000'000 * 1'000'000'000LL);
+  for (const auto& [name, value] :
+       std::multimap<std::string, std::string>{{"limit", "11"},
+                                               {"limit", "0"},
+                                               {"limit", ""},
+                                               {"limit", "1e1"},
+                                               {"since", ""},
+                                               {"since", "2026-13-01"},
+                                               {"since", "99999999999"},
+                                               {"details", "no"},
+                                               {"x", "1"},
+                                               {"text", std::string(5000, 'x')}}) {
+    EXPECT_FALSE(read_http_query({{name, value}}, true, 10, now).ok())
+        << name << value.substr(0, 20);
+  }
+  EXPECT_FALSE(read_http_query({{"task", "t"}}, false, 10, now).ok());
+}
+
+Event started(const char* worker) {
+  Event event;
+  event.kind = EventKind::kStarted;
+  event.hostname = worker;
+  return event;
+}
+Event heartbeat(const char* worker, std::uint64_t processed) {
+  Event event;
+  event.kind = EventKind::kWorker;
+  event.type = "worker-heartbeat";
+  event.hostname = worker;
+  event.processed = processed;
+  return event;
+}
+
+TEST(LostTasks, AreThoseThatAWorkerBeganWithoutAnEventUntilItsNextHeartbeat) {
+  Counters counters;
+  LostTasks lost(counters, "test");
+  const Count& count = counters.entries().front().count;
+  lost.see(heartbeat("w", 100));
+  lost.see(heartbeat("w", 103));
+  EXPECT_EQ(count.get(), 0u);  // their events may be under way
+  for (int i = 0; i < 3; ++i) lost.see(started("w"));
+  lost.see(heartbeat("w", 105));
+  EXPECT_EQ(count.get(), 0u);
+  lost.see(started("w"));
+  lost.see(heartbeat("w", 105));
+  EXPECT_EQ(count.get(), 1u);
+  lost.see(heartbeat("w", 105));
+  EXPECT_EQ(count.get(), 1u);   // told once
+  lost.see(heartbeat("w", 3));  // it began anew
+  lost.see(heartbeat("w", 3));
+  EXPECT_EQ(count.get(), 1u);
+}
+
+}  // namespace
+}  // namespace phlower::agent
