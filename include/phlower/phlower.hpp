@@ -8,6 +8,8 @@
 #include "phlower/celery/json.hpp"
 #include "phlower/celery/line_reader.hpp"
 #include "phlower/celery/message.hpp"
+#include "phlower/celery/quick_event.hpp"
+#include "phlower/celery/quick_json.hpp"
 #include "phlower/celery/task_history.hpp"
 #include "phlower/config/config_errors.hpp"
 #include "phlower/config/nearest.hpp"

@@ -10,6 +10,7 @@
 #include "phlower/celery/base64.hpp"
 #include "phlower/celery/event.hpp"
 #include "phlower/celery/json.hpp"
+#include "phlower/celery/quick_event.hpp"
 #include "phlower/ground/status.hpp"
 
 namespace phlower {
@@ -87,6 +88,8 @@ inline Status add_events(const JsonValue& body, EventBatch& out) {
 /// Errors: kInvalidArgument. Thread safety: safe. Blocks: never.
 inline Status parse_body(std::string_view body, EventBatch& out) {
   out.clear();
+  if (quick_events(body, out.events)) return {};
+  out.clear();
   const Result<JsonValue> value = parse_json(body);
   return value.ok() ? message_detail::add_events(*value, out) : value.status();
 }
@@ -97,6 +100,10 @@ inline Status parse_body(std::string_view body, EventBatch& out) {
 /// (another content type, character set or compression). Thread safety: safe. Blocks: never.
 inline Status parse_message(std::string_view data, EventBatch& out) {
   out.clear();
+  if (QuickEnvelope quick; quick_envelope(data, quick)) {
+    const Result<std::string> decoded = decode_base64(quick.body);
+    return (decoded.ok() ? parse_body(*decoded, out) : decoded.status()).with_context("body");
+  }
   const Result<JsonValue> envelope = parse_json(data);
   if (!envelope.ok()) return envelope.status().with_context("message");
   const JsonValue* body = json_member(*envelope, "body");

@@ -1,0 +1,237 @@
+// JSON of the kind that Celery writes, read in one pass without building values. What it does not
+// know it leaves to parse_json: a scanner that has failed says nothing about the text.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "phlower/celery/json.hpp"
+
+namespace phlower {
+
+/// Moves over one text from left to right. It takes only JSON that parse_json takes, with the same
+/// meaning; raw text beyond ASCII and odd numbers are none of its business. After the
+/// first false all of it is to be thrown away.
+class QuickJson {
+ public:
+  explicit QuickJson(std::string_view text) : at_(text.data()), end_(at_ + text.size()) {}
+
+  /// The next thing after white space is `c`; moves behind it.
+  bool take(char c) {
+    space();
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
+  }
+  /// The next thing begins with `c`; stays before it.
+  bool sees(char c) {
+    space();
+    return at_ != end_ && *at_ == c;
+  }
+  bool at_end() {
+    space();
+    return at_ == end_;
+  }
+  bool take_null() { return word("null"); }
+
+  /// A string as it stands between its quotes; false if it has escapes.
+  bool bare_string(std::string_view& out) {
+    if (!take('"')) return false;
+    const char* begin = at_;
+    if (!run() || *at_ != '"') return false;
+    out = {begin, static_cast<std::size_t>(at_ - begin)};
+    ++at_;
+    return true;
+  }
+
+  bool string(std::string& out) {
+    out.clear();
+    return string_to([&out](const char* from, std::size_t size) { out.append(from, size); });
+  }
+
+  /// A whole number of up to 18 digits.
+  bool count(std::uint64_t& out) {
+    space();
+    const char* begin = at_;
+    if (!number()) return false;
+    const auto [stop, error] = std::from_chars(begin, at_, out);
+    return stop == at_ && error == std::errc() && at_ - begin <= 18;
+  }
+  bool real(double& out) {
+    space();
+    const char* begin = at_;
+    if (!number()) return false;
+    const auto [stop, error] = std::from_chars(begin, at_, out);
+    return stop == at_ && error == std::errc();
+  }
+
+  /// Over one value of any kind.
+  bool skip(std::size_t depth = kJsonMaxDepth) {
+    space();
+    if (at_ == end_) return false;
+    switch (*at_) {
+      case '"': ++at_; return string_rest([](const char*, std::size_t) {});
+      case '{': return depth > 0 && skip_object(depth - 1);
+      case '[': return depth > 0 && skip_array(depth - 1);
+      case 't': return word("true");
+      case 'f': return word("false");
+      case 'n': return word("null");
+      default: return number();
+    }
+  }
+
+ private:
+  void space() {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+  }
+
+  bool word(std::string_view expected) {
+    space();
+    if (static_cast<std::size_t>(end_ - at_) < expected.size()) return false;
+    if (std::string_view(at_, expected.size()) != expected) return false;
+    at_ += expected.size();
+    return true;
+  }
+
+  // To the next character of a string that is no plain ASCII; false at the end of the text.
+  bool run() {
+    constexpr std::uint64_t kOnes = 0x0101010101010101u;
+    constexpr std::uint64_t kHighs = 0x8080808080808080u;
+    const auto zero_byte = [](std::uint64_t v) { return (v - kOnes) & ~v & kHighs; };
+    for (; end_ - at_ >= 8; at_ += 8) {
+      std::uint64_t eight = 0;
+      std::memcpy(&eight, at_, 8);
+      const std::uint64_t special = (eight & kHighs) | ((eight - kOnes * 0x20) & ~eight & kHighs) |
+                                    zero_byte(eight ^ kOnes * '"') |
+                                    zero_byte(eight ^ kOnes * '\\');
+      if (special != 0) break;  // which of the eight is told below
+    }
+    while (at_ != end_ && *at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20 &&
+           static_cast<unsigned char>(*at_) < 0x80) {
+      ++at_;
+    }
+    return at_ != end_;
+  }
+
+  template <class Put>
+  bool string_to(Put put) {
+    return take('"') && string_rest(put);
+  }
+
+  template <class Put>
+  bool string_rest(Put put) {
+    for (;;) {
+      const char* begin = at_;
+      if (!run()) return false;
+      put(begin, static_cast<std::size_t>(at_ - begin));
+      if (*at_ == '"') {
+        ++at_;
+        return true;
+      }
+      if (*at_ != '\\' || !escape(put)) return false;
+    }
+  }
+
+  template <class Put>
+  bool escape(Put put) {
+    if (end_ - at_ < 2) return false;
+    constexpr std::string_view kFrom = "\"\\/bfnrt";
+    constexpr std::string_view kTo = "\"\\/\b\f\n\r\t";
+    const std::size_t which = kFrom.find(at_[1]);
+    if (which != std::string_view::npos) {
+      at_ += 2;
+      put(kTo.data() + which, std::size_t{1});
+      return true;
+    }
+    std::uint32_t code = 0;
+    if (!hex_four(code)) return false;
+    if (code >= 0xd800 && code < 0xe000) {  // the first half of a pair
+      std::uint32_t low = 0;
+      if (code >= 0xdc00 || !hex_four(low) || low < 0xdc00 || low >= 0xe000) return false;
+      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
+    put_utf8(code, put);
+    return true;
+  }
+
+  // The number of \uXXXX, moving behind it.
+  bool hex_four(std::uint32_t& code) {
+    if (end_ - at_ < 6 || at_[0] != '\\' || at_[1] != 'u') return false;
+    const auto [stop, error] = std::from_chars(at_ + 2, at_ + 6, code, 16);
+    if (stop != at_ + 6 || error != std::errc()) return false;
+    at_ += 6;
+    return true;
+  }
+
+  template <class Put>
+  static void put_utf8(std::uint32_t code, Put put) {
+    char bytes[4];
+    std::size_t size = 0;
+    const auto add = [&](std::uint32_t byte) { bytes[size++] = static_cast<char>(byte); };
+    if (code < 0x80) {
+      add(code);
+    } else if (code < 0x800) {
+      add(0xc0 | code >> 6);
+    } else if (code < 0x10000) {
+      add(0xe0 | code >> 12);
+      add(0x80 | (code >> 6 & 0x3f));
+    } else {
+      add(0xf0 | code >> 18);
+      add(0x80 | (code >> 12 & 0x3f));
+      add(0x80 | (code >> 6 & 0x3f));
+    }
+    if (code >= 0x80) add(0x80 | (code & 0x3f));
+    put(bytes, size);
+  }
+
+  bool digits() {
+    const char* begin = at_;
+    while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
+    return at_ != begin;
+  }
+
+  bool number() {
+    if (at_ != end_ && *at_ == '-') ++at_;
+    const bool zero = at_ != end_ && *at_ == '0';
+    const char* begin = at_;
+    if (!digits() || (zero && at_ - begin > 1)) return false;
+    if (at_ != end_ && *at_ == '.') {
+      ++at_;
+      if (!digits()) return false;
+    }
+    if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
+      ++at_;
+      if (at_ != end_ && (*at_ == '+' || *at_ == '-')) ++at_;
+      const char* exponent = at_;
+      // Beyond a double's range it would be no JSON for parse_json.
+      if (!digits() || at_ - exponent > 2 || at_ - begin > 40) return false;
+    }
+    return at_ - begin < 300;
+  }
+
+  bool skip_object(std::size_t depth) {
+    ++at_;
+    if (take('}')) return true;
+    do {
+      if (!sees('"') || !skip(depth) || !take(':') || !skip(depth)) return false;
+    } while (take(','));
+    return take('}');
+  }
+  bool skip_array(std::size_t depth) {
+    ++at_;
+    if (take(']')) return true;
+    do {
+      if (!skip(depth)) return false;
+    } while (take(','));
+    return take(']');
+  }
+
+  const char* at_;
+  const char* end_;
+};
+
+}  // namespace phlower
