@@ -20,15 +20,18 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/support"))
 from agent_rig import AgentRig, Redis, capture_messages, wait_for  # noqa: E402
 
-# Counts events like any consumer of them: app.events.Receiver with one handler for all.
+# app.events.Receiver with one handler for all events: it counts them, and with "state" it keeps what
+# it knows of each task in app.events.State, as monitors of Celery do and as the agent does.
 RECEIVER = """
 import sys, time
 from celery import Celery
 app = Celery(broker=f"redis://127.0.0.1:{sys.argv[1]}/0")
+state = app.events.State() if sys.argv[3] == "state" else None
 count = 0
 def handle(event):
     global count
     count += 1
+    if state: state.event(event)
     if count % 500 == 0 or count == int(sys.argv[2]): print(count, time.monotonic(), flush=True)
 with app.connection() as connection:
     receiver = app.events.Receiver(connection, handlers={"*": handle})
@@ -72,9 +75,9 @@ def publish_stopped(redis, process, messages):
     return begin
 
 
-def celery_rate(redis, messages, events):
+def celery_rate(redis, messages, events, kind):
     python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-    words = [python, "-c", RECEIVER, str(redis.port), str(events)]
+    words = [python, "-c", RECEIVER, str(redis.port), str(events), kind]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
@@ -152,11 +155,14 @@ def main():
     try:
         connection = redis.connection()
         connection.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")
-        theirs = celery_rate(redis, few, few_events)
+        bare = celery_rate(redis, few, few_events, "count")
+        theirs = celery_rate(redis, few, few_events, "state")
         ours = agent_rate(arguments, redis, messages, events)
         connection.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
-        print(f"Celery's event receiver   {theirs:10,.0f} events/s")
-        print(f"phlower-agent             {ours:10,.0f} events/s, {ours / theirs:.1f} times as many")
+        print(f"Celery's receiver, counts {bare:10,.0f} events/s")
+        print(f"Celery's receiver, State  {theirs:10,.0f} events/s")
+        print(f"phlower-agent, to SQLite  {ours:10,.0f} events/s, {ours / bare:.1f} and "
+              f"{ours / theirs:.1f} times as many")
         messages, events, tasks = fresh_messages(arguments.capture, arguments.rate * arguments.seconds)
         rate, gaps, health = paced(arguments, redis, messages, events)
         print(f"published at              {rate:10,.0f} events/s for {events / rate:.1f} s, {tasks:,} tasks: "

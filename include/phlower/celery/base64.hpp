@@ -59,21 +59,23 @@ inline Result<std::string> decode_base64(std::string_view text) {
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
   const std::size_t digits = text.size() - padding;
-  if (const std::size_t bad = bd::first_bad(text, digits); bad < digits) {
-    return bd::bad_character(text, bad);
-  }
   if (text.size() % 4 != 0) {
+    const std::size_t bad = bd::first_bad(text, digits);
+    if (bad < digits) return bd::bad_character(text, bad);
     return Status(Code::kInvalidArgument, "not base64: " + std::to_string(text.size()) +
                                               " characters, which is no whole number of fours");
   }
   std::string bytes(text.size() / 4 * 3 - padding, '\0');
   char* to = bytes.data();
   std::size_t i = 0;
-  for (; i + 4 <= digits; i += 4) {  // the alphabet was checked above
-    const std::uint32_t three = static_cast<std::uint32_t>(bd::value(text[i])) << 18 |
-                                static_cast<std::uint32_t>(bd::value(text[i + 1])) << 12 |
-                                static_cast<std::uint32_t>(bd::value(text[i + 2])) << 6 |
-                                static_cast<std::uint32_t>(bd::value(text[i + 3]));
+  std::uint32_t all = 0;  // every value is below 64, kBad is not: looked at once, at the end
+  for (; i + 4 <= digits; i += 4) {
+    const std::uint32_t a = bd::value(text[i]);
+    const std::uint32_t b = bd::value(text[i + 1]);
+    const std::uint32_t c = bd::value(text[i + 2]);
+    const std::uint32_t d = bd::value(text[i + 3]);
+    all |= a | b | c | d;
+    const std::uint32_t three = a << 18 | b << 12 | c << 6 | d;
     *to++ = static_cast<char>(three >> 16);
     *to++ = static_cast<char>(three >> 8 & 0xff);
     *to++ = static_cast<char>(three & 0xff);
@@ -81,6 +83,7 @@ inline Result<std::string> decode_base64(std::string_view text) {
   std::uint32_t bits = 0;
   int held = 0;
   for (; i < digits; ++i) {
+    all |= bd::value(text[i]);
     bits = (bits << 6 | bd::value(text[i])) & 0xfff;
     held += 6;
     if (held >= 8) {
@@ -88,6 +91,7 @@ inline Result<std::string> decode_base64(std::string_view text) {
       *to++ = static_cast<char>(bits >> held & 0xff);
     }
   }
+  if (all >= 64) return bd::bad_character(text, bd::first_bad(text, digits));
   // What is left are bits that no encoder sets: a byte was changed or the text was cut and mended.
   if ((bits & ((1u << held) - 1)) != 0) return bd::bad_character(text, digits - 1);
   return bytes;
