@@ -18,6 +18,7 @@
 #include "helper.hpp"
 #include "host_services.hpp"
 #include "lanes.hpp"
+#include "phlower/config/live_options.hpp"
 #include "phlower/config/options_yaml.hpp"
 #include "phlower/engine/engine.hpp"
 #include "phlower/segment/history_reader.hpp"
@@ -159,13 +160,13 @@ class alignas(64) HostedEngine {
     const Turns::Turn turn(turns_);
     helper_.wait();
     sort_changes(*parsed, report);
-    take_over(*parsed);
+    {
+      const std::lock_guard guard(reader_mutex_);  // reads look at the retention
+      take_live_options(options_, *parsed);
+      if (reader_) reader_->set_retention(options_.retention);
+    }
     log_.set_level(log_level(options_));
-    Status status;
-    if (engine_) status = engine_->set_limits(options_);
-    const std::lock_guard guard(reader_mutex_);
-    if (reader_) reader_->set_retention(options_.retention);
-    return status;
+    return engine_ ? engine_->set_limits(options_) : Status();
   }
 
   /// Ends the thread and closes everything. What is in the ring stays there.
@@ -342,27 +343,8 @@ class alignas(64) HostedEngine {
     const std::vector<std::string_view> keys = option_keys();
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (is[i] == will[i]) continue;
-      (is_live(keys[i]) ? report.applied : report.needs_restart) |= std::uint64_t{1} << i;
+      (is_live_option(keys[i]) ? report.applied : report.needs_restart) |= std::uint64_t{1} << i;
     }
-  }
-
-  // What `take_over` takes.
-  static bool is_live(std::string_view key) {
-    for (const std::string_view live : {"retention.", "disk.", "schedule.", "celery.", "log."}) {
-      if (key.starts_with(live)) return true;
-    }
-    return key == "store.wal_soft" || key == "store.wal_hard" || key == "store.reclaim";
-  }
-  void take_over(const Options& wanted) {
-    const std::lock_guard guard(reader_mutex_);  // reads look at the retention
-    options_.retention = wanted.retention;
-    options_.disk = wanted.disk;
-    options_.schedule = wanted.schedule;
-    options_.celery = wanted.celery;
-    options_.log = wanted.log;
-    options_.store.wal_soft_bytes = wanted.store.wal_soft_bytes;
-    options_.store.wal_hard_bytes = wanted.store.wal_hard_bytes;
-    options_.store.reclaim = wanted.store.reclaim;
   }
 
   const phlower_host host_;

@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <map>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "phlower/config/live_options.hpp"
 #include "phlower/config/nearest.hpp"
 #include "phlower/config/options_yaml.hpp"
 #include "phlower/ground/log.hpp"
@@ -59,6 +63,43 @@ TEST(NearestWord, ForgivesSlipsAndNotMore) {
   EXPECT_EQ(nearest("dutyy", known), "duty");
   EXPECT_EQ(nearest("elephant", known), "");
   EXPECT_EQ(nearest("", known), "");
+}
+
+/// Another value of the same kind.
+void change(std::string& value) { value += "x"; }
+void change(bool& value) { value = !value; }
+template <class Number>
+requires std::is_arithmetic_v<Number>
+void change(Number& value) { ++value; }
+template <class Enum>
+requires std::is_enum_v<Enum>
+void change(Enum& value) { value = static_cast<Enum>(static_cast<int>(value) + 1); }
+template <class Rep, class Period>
+void change(std::chrono::duration<Rep, Period>& value) {
+  ++value;
+}
+
+TEST(LiveOptions, AreTakenOverAndNoOthers) {
+  Options changed;
+  visit_options(changed, [](std::string_view, auto& value, auto) { change(value); });
+  const Options before;
+  Options after;
+  take_live_options(after, changed);
+  std::map<std::string_view, std::string> was, is;
+  const auto texts = [](std::map<std::string_view, std::string>& into) {
+    return [&into](std::string_view key, const auto& value, auto kind) {
+      into[key] = field::write(value, kind);
+    };
+  };
+  visit_options(before, texts(was));
+  visit_options(after, texts(is));
+  std::size_t live = 0;
+  for (const auto& [key, text] : was) {
+    EXPECT_EQ(is[key] != text, is_live_option(key)) << key;
+    live += is_live_option(key);
+  }
+  EXPECT_GT(live, 10u);
+  EXPECT_LT(live, was.size());
 }
 
 }  // namespace

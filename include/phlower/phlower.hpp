@@ -12,6 +12,7 @@
 #include "phlower/celery/quick_json.hpp"
 #include "phlower/celery/task_history.hpp"
 #include "phlower/config/config_errors.hpp"
+#include "phlower/config/live_options.hpp"
 #include "phlower/config/nearest.hpp"
 #include "phlower/config/options.hpp"
 #include "phlower/config/options_fields.hpp"

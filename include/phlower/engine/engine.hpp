@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "phlower/config/live_options.hpp"
 #include "phlower/config/options.hpp"
 #include "phlower/engine/agenda.hpp"
 #include "phlower/engine/flush_slice.hpp"
@@ -132,16 +133,10 @@ class Engine {
     return History(*std::move(sources), cutoffs_at(options_.retention, clock_.wall()));
   }
 
-  /// Takes over what may change while records flow: retention, disk, schedule, the log's bounds,
-  /// reclaim. Everything else of `options` is not looked at. Errors: of the store, which are not
-  /// final: the new values are in force all the same.
+  /// Takes over what may change while records flow (live_options.hpp). Errors: of the store, which
+  /// are not final: the new values are in force all the same.
   Status set_limits(const Options& options) {
-    options_.retention = options.retention;
-    options_.disk = options.disk;
-    options_.schedule = options.schedule;
-    options_.store.wal_soft_bytes = options.store.wal_soft_bytes;
-    options_.store.wal_hard_bytes = options.store.wal_hard_bytes;
-    options_.store.reclaim = options.store.reclaim;
+    take_live_options(options_, options);
     queue_.set_round(options.schedule.round);
     return store_->set_limits(options.retention, options.disk);
   }
