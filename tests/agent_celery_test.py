@@ -19,9 +19,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "sup
 import celery_rig  # noqa: E402
 
 AGENT, QUERY, LIBRARY = map(os.path.abspath, sys.argv[1:4])
-# Workers send what they gathered at least once a second: so long before a kill an event may have
+# Workers send what they gathered at least once a second, later under load: so long before a kill an event may have
 # happened and not have been sent.
-GATHERING_S = 2
+GATHERING_S = 3
 
 
 class UnixConnection(http.client.HTTPConnection):

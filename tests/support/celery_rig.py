@@ -301,6 +301,7 @@ class StateWatcher:
         self.state = State(max_tasks_in_memory=100000)
         self.events = 0
         self._stop = False
+        self._receiver = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -312,17 +313,17 @@ class StateWatcher:
         while not self._stop:
             try:
                 with self.app.connection() as connection:
-                    receiver = self.app.events.Receiver(connection, handlers={"*": self._event})
-                    while not self._stop:
-                        try:
-                            receiver.capture(limit=None, timeout=0.5, wakeup=False)
-                        except socket.timeout:
-                            pass
+                    self._receiver = self.app.events.Receiver(
+                        connection, handlers={"*": self._event})
+                    # One capture without an end: each subscribes anew, and misses what is between.
+                    self._receiver.capture(limit=None, timeout=None, wakeup=False)
             except Exception:  # the broker is away: kombu has many names for that
                 time.sleep(0.1)
 
     def stop(self):
         self._stop = True
+        if self._receiver is not None:
+            self._receiver.should_stop = True
         self._thread.join(10)
 
     def task(self, task_id):
