@@ -53,6 +53,9 @@ class UpstreamServer(http.server.ThreadingHTTPServer):
     request_queue_size = 256
     daemon_threads = True
 
+    def handle_error(self, *_):
+        pass  # Envoy has gone
+
 
 class RealEnvoy(unittest.TestCase):
     def setUp(self):
@@ -92,6 +95,26 @@ class RealEnvoy(unittest.TestCase):
         with open(self.path("envoy.yaml"), "w") as f:
             f.write(text)
 
+    def listener_apart(self):
+        """The sample with its listener in a file of its own, which Envoy watches."""
+        with open(self.path("envoy.yaml")) as f:
+            head, rest = f.read().split("  listeners:\n  - name: web\n")
+        listener, clusters = rest.split("  clusters:\n")
+        with open(self.path("envoy.yaml"), "w") as f:
+            f.write("node: {id: test, cluster: test}\ndynamic_resources:\n  lds_config:\n"
+                    "    resource_api_version: V3\n"
+                    f"    path_config_source: {{path: {self.path('lds.yaml')}}}\n"
+                    f"{head}  clusters:\n{clusters}")
+        self.listener = ("resources:\n"
+                         '- "@type": type.googleapis.com/envoy.config.listener.v3.Listener\n'
+                         "  name: web\n" + "".join(line[2:] for line in listener.splitlines(True)))
+        self.listener = self.listener.replace("*module", "{name: phlower_envoy}")
+
+    def replace_listener(self, stat_prefix):
+        with open(self.path("lds.new"), "w") as f:
+            f.write(self.listener.replace("stat_prefix: web", f"stat_prefix: {stat_prefix}"))
+        os.rename(self.path("lds.new"), self.path("lds.yaml"))
+
     def launch(self, *words, log="log"):
         with open(self.path(log), "w") as out:
             process = subprocess.Popen(
@@ -101,8 +124,8 @@ class RealEnvoy(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
-    def start(self):
-        process = self.launch()
+    def start(self, *words):
+        process = self.launch(*words)
         self.until_logged("starting main dispatch loop")
         self.until("the listener", lambda: self.answers(self.web))
         return process
@@ -170,8 +193,8 @@ class RealEnvoy(unittest.TestCase):
             except (OSError, http.client.HTTPException):
                 statuses[request_id] = None
                 peer.close()
-                if stop is not None and stop.is_set():
-                    break
+            if statuses[request_id] is None and stop is not None and stop.is_set():
+                break
         peer.close()
 
     def load(self, connections, count, paths, **more):
@@ -247,6 +270,26 @@ class RealEnvoy(unittest.TestCase):
         # Cut in the middle, and still recorded.
         self.assertEqual(set(slow_statuses.values()), {None})
         self.assertLessEqual(set(slow_statuses), set(rows))
+
+    def test_has_a_record_of_every_request_while_listeners_are_replaced(self):
+        self.conf(("do_not_close: true", "do_not_close: false"))
+        self.listener_apart()
+        self.replace_listener("web0")
+        envoy, stop = self.start("--drain-time-s", "1"), threading.Event()
+        clients, statuses = self.load(4, 1000000, ("/work", "/health"), stop=stop)
+        for n in range(1, 4):
+            self.replace_listener(f"web{n}")
+            self.until("no such listener", lambda: self.stat("listener_manager.lds.update_success") == n + 1)
+            self.until("the old one stays", lambda: self.stat(
+                "listener_manager.total_filter_chains_draining") == 0 and self.stat(
+                    "listener_manager.total_listeners_draining") == 0)
+        stop.set()
+        self.end(envoy)
+        for one in clients:
+            one.join()
+        answered = {request_id for request_id, status in statuses.items() if status is not None}
+        self.assertGreater(len(answered), 500)
+        self.assertEqual(sorted(answered - set(self.rows()))[:9], [])
 
     def test_gives_requests_without_an_id_one_of_their_own(self):
         self.conf(("stat_prefix: web", "stat_prefix: web\n          generate_request_id: false"),
