@@ -130,8 +130,9 @@ class RealEnvoy(unittest.TestCase):
         self.until("the listener", lambda: self.answers(self.web))
         return process
 
-    def end(self, process):
-        process.send_signal(signal.SIGTERM)
+    def end(self, process, signals=1):
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(PATIENCE_S), 0, self.log())
 
     def refused(self, *words):
@@ -260,7 +261,7 @@ class RealEnvoy(unittest.TestCase):
             slow[-1].start()
         self.until("no load", lambda: self.page()["committed"] > 2000 and Upstream.slow == 4)
         stop.set()
-        self.end(envoy)
+        self.end(envoy, signals=3)
         for one in clients + slow:
             one.join()
         rows = self.rows()

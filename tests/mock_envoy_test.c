@@ -139,7 +139,7 @@ static void has_every_record_of_four_workers_through_a_shutdown_under_load(void)
   CHECK(host.watches == 1 && host.admin == 1);
 #endif
   module.bootstrap_extension_drain_started(&host, host.extension);
-  shut_down(&host);
+  shut_down(&host, 2);
   __atomic_store_n(&stopping_, 1, __ATOMIC_SEQ_CST);
   uint64_t logged = 0;
   for (int i = 0; i < kWorkers; ++i) {
@@ -192,7 +192,7 @@ static void loads_and_unloads_thirty_times(void) {
     config.users = 1;
     LocalLogger local = new_logger(&config, 0);
     log_request(&module, &local, (uint64_t)i);
-    shut_down(&host);
+    shut_down(&host, 1);
     drop_logger(&config, &local);
     destroy_bootstrap(&host);
     dlclose(module.library);
@@ -238,7 +238,7 @@ static void counts_what_a_small_ring_refuses_and_works_on_the_main_thread(void) 
   CHECK(accepted > 0 && accepted < 5000);
   CHECK(accepted + figure(&host, "refused") == 5000);
   drop_logger(&config, &local);
-  shut_down(&host);
+  shut_down(&host, 1);
   destroy_bootstrap(&host);
   dlclose(module.library);
   CHECK(count_rows(&place) == accepted);
@@ -265,7 +265,7 @@ static void starts_when_it_can_and_says_what_it_missed(void) {
   log_request(&module, &local, 2);
   CHECK(metric(&host, "missed_total") == 1);
   drop_logger(&config, &local);
-  shut_down(&host);
+  shut_down(&host, 1);
   destroy_bootstrap(&host);
   dlclose(module.library);
   dlclose(library);
@@ -281,7 +281,7 @@ static void reloads_and_does_not_start_where_envoy_only_validates(void) {
   CHECK(make_bootstrap(&host, &module, file_));
   module.bootstrap_extension_server_initialized(&host, host.extension);
   CHECK(host.timers == 0 && strstr(log_, "started") == NULL);
-  shut_down(&host);
+  shut_down(&host, 1);
   destroy_bootstrap(&host);
   validating_ = 0;
   CHECK(make_bootstrap(&host, &module, file_));
@@ -295,7 +295,7 @@ static void reloads_and_does_not_start_where_envoy_only_validates(void) {
   write_file(yaml);
   module.bootstrap_extension_file_changed(&host, host.config, borrowed(file_), kEnvoyFileMovedTo);
   CHECK(was_logged("phlower.yaml:9:14:"));
-  shut_down(&host);
+  shut_down(&host, 1);
   destroy_bootstrap(&host);
   dlclose(module.library);
   remove_place(&place);

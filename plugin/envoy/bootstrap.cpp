@@ -20,6 +20,8 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "host.hpp"
 #include "owned_engine.hpp"
@@ -98,25 +100,25 @@ class Bootstrap {
     phlower_engine_wake(engine_.get());
   }
 
+  // Again for each further SIGTERM, also while the first is being flushed: each has a completion of
+  // its own.
   void shutdown(phlower_envoy_done done, void* context) {
+    waiting_.emplace_back(done, context);
     drop_timer();
-    ending_ = true;
-    done_ = done;
-    context_ = context;
-    if (engine_.started() && scheduler_ != nullptr) {
+    if (!ending_ && engine_.started() && scheduler_ != nullptr) {
       try {
         flusher_ = std::thread([this] {
           engine_.flush();
           envoy_dynamic_module_callback_bootstrap_extension_config_scheduler_commit(scheduler_,
                                                                                     kFlushed);
         });
-        return;
       } catch (const std::system_error&) {
         log(kEnvoyLogWarn, "phlower: no thread to flush on");
       }
     }
-    engine_.flush();
-    complete();
+    if (!ending_ && !flusher_.joinable()) engine_.flush();
+    ending_ = true;
+    if (!flusher_.joinable()) complete();
   }
 
   void scheduled(uint64_t event) {
@@ -167,11 +169,9 @@ class Bootstrap {
     if (flusher_.joinable()) flusher_.join();
   }
 
-  // Exactly once: twice frees twice, never leaves Envoy hanging.
+  // Each exactly once: twice frees twice, never leaves Envoy hanging.
   void complete() {
-    const phlower_envoy_done done = done_;
-    done_ = nullptr;
-    if (done != nullptr) done(context_);
+    for (const auto& [done, context] : std::exchange(waiting_, {})) done(context);
   }
 
   void* const host_;
@@ -181,8 +181,7 @@ class Bootstrap {
   void* scheduler_ = nullptr;
   std::thread flusher_;
   bool ending_ = false;
-  phlower_envoy_done done_ = nullptr;
-  void* context_ = nullptr;
+  std::vector<std::pair<phlower_envoy_done, void*>> waiting_;  // for the end of a shutdown
   std::chrono::steady_clock::time_point upkeep_at_;
 };
 

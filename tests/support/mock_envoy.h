@@ -338,12 +338,17 @@ static inline void dispatch(Bootstrap* host) {
 
 static inline void completed(void* context) { ++((Bootstrap*)context)->completions; }
 
-/* The stage ShutdownExit, with a watchdog: completed once, and not again. */
-static inline void shut_down(Bootstrap* host) {
-  host->module->bootstrap_extension_shutdown(host, host->extension, completed, host);
-  for (int i = 0; host->completions == 0 && i < 15000; ++i) dispatch(host);
+/* The stage ShutdownExit, with a watchdog: completed once, and not again. As often as a signal says
+ * so, also in the middle. */
+static inline void shut_down(Bootstrap* host, int signals) {
+  for (int i = 0; i < signals; ++i) {
+    host->module->bootstrap_extension_shutdown(host, host->extension, completed, host);
+  }
+  for (int i = 0; host->completions < signals && i < 15000; ++i) dispatch(host);
   dispatch(host);
-  CHECK(host->completions == 1);
+  CHECK(host->completions == signals);
+  host->module->bootstrap_extension_shutdown(host, host->extension, completed, host);
+  CHECK(host->completions == signals + 1);
 }
 
 static inline void destroy_bootstrap(Bootstrap* host) {
