@@ -1,6 +1,6 @@
 """A real collectd with the plugin `phlower` in it, in the foreground and as a daemon.
 
-collectd_test.py PLUGIN LIBRARY QUERY       phlower.so, libphlower.so, phlower-query
+collectd_test.py PLUGIN LIBRARY QUERY SAMPLE     phlower.so, libphlower.so, phlower-query, phlower.conf
 collectd_test.py --produce LIBRARY YAML NAME COUNT SIZE OUT      one producer of records
 """
 import json
@@ -58,7 +58,7 @@ class Collectd(unittest.TestCase):
                     f"{ring_options}{more}")
         os.rename(self.path("phlower.new"), self.path("phlower.yaml"))
 
-    def conf(self, options="Interval 0.1", name="collectd.conf", instance=""):
+    def conf(self, options="Interval 0.1", name="collectd.conf", instance="", block=None):
         with open(self.path(name), "w") as f:
             f.write(f"""
 Hostname "here"
@@ -82,6 +82,8 @@ LoadPlugin unixsock
   SocketFile "{self.path(instance + 'sock')}"
   SocketGroup "root"
 </Plugin>
+""")
+            f.write(block or f"""
 LoadPlugin phlower
 <Plugin phlower>
   Config "{self.path('phlower.yaml')}"
@@ -243,7 +245,16 @@ LoadPlugin phlower
         self.assert_rows(ids)
         self.assertNotIn("cannot start", self.log())
 
-    def test_passes_the_test_of_its_reads(self):
+    def test_works_as_a_daemon_with_a_thread_of_its_own(self):
+        self.yaml(more="plugin:\n  own_thread: true\n")
+        self.test_works_as_a_daemon()
+
+    def test_passes_the_test_of_its_reads_with_the_sample(self):
+        with open(SAMPLE) as f:
+            sample = f.read()
+        self.assertIn("#DrainTimeout", sample)
+        self.conf(block=sample.replace("/etc/phlower.yaml", self.path("phlower.yaml"))
+                  .replace("#Budget", "Budget").replace("#DrainTimeout", "DrainTimeout"))
         done = self.run_to_its_end("-T")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("started with", self.log())
@@ -295,9 +306,9 @@ LoadPlugin phlower
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--produce"]:
         sys.exit(produce(*sys.argv[2:]))
-    PLUGIN, LIBRARY, QUERY = sys.argv[1:4]
+    PLUGIN, LIBRARY, QUERY, SAMPLE = sys.argv[1:5]
     PROGRAM = shutil.which("collectd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
     if PROGRAM is None or not os.path.exists(TYPES):
         print("there is no collectd here: nothing was tested", file=sys.stderr)
         sys.exit(77)
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:], verbosity=2)
