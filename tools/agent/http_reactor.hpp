@@ -106,9 +106,12 @@ class HttpReactor {
     std::vector<pollfd> fds;
     std::vector<std::uint64_t> ids;
     for (;;) {
-      fds.assign({pollfd{event_, POLLIN, 0}, pollfd{listener_, POLLIN, 0}});
+      const MonoTime begin = clock_.mono();
+      const bool accepts = begin >= accept_at_;
+      fds.assign({pollfd{event_, POLLIN, 0},
+                  pollfd{listener_, static_cast<short>(accepts ? POLLIN : 0), 0}});
       ids.clear();
-      MonoTime due = clock_.mono() + Seconds(5);
+      MonoTime due = accepts ? begin + Seconds(5) : accept_at_;
       for (const auto& [id, connection] : connections_) {
         const State state = connection->state();
         if (state == State::kWorking) continue;
@@ -199,9 +202,17 @@ class HttpReactor {
   }
 
   void accept(MonoTime now) {
-    for (int i = 0; i < 64 && make_room(); ++i) {
-      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (fd < 0) return;
+    for (int i = 0; i < 64; ++i) {
+      const bool room = make_room();
+      const int fd =
+          room ? ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+      if (fd < 0) {
+        // No room, or no descriptor left: the one who waits must not make the loop spin.
+        if (!room || (errno != EAGAIN && errno != ECONNABORTED)) {
+          accept_at_ = now + Milliseconds(20);
+        }
+        return;
+      }
       connections_[++last_id_] = std::make_unique<HttpConnection>(fd, now + options_.timeout);
     }
   }
@@ -215,6 +226,7 @@ class HttpReactor {
   Count& cut_;
   Connections connections_;  // by age; the reactor's thread alone
   std::uint64_t last_id_ = 0;
+  MonoTime accept_at_{};
   std::mutex mutex_;
   std::condition_variable wanted_;
   std::deque<Job> jobs_;

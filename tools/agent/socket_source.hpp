@@ -42,7 +42,7 @@ class SocketSource final : public Source {
 
   void watches(std::vector<pollfd>& out) override {
     if (closed_) return;
-    const bool room = clients_.size() < options_.clients_max;
+    const bool room = clients_.size() < options_.clients_max && !pausing_;
     out.push_back({listener_.fd(), static_cast<short>(room ? POLLIN : 0), 0});
     for (const auto& client : clients_) {
       short events = 0;
@@ -64,13 +64,15 @@ class SocketSource final : public Source {
       next = client.gone ? clients_.erase(next) : std::next(next);
     }
     if (waiting_) retry_at_ = now + Milliseconds(2);
-    if ((found[0].revents & POLLIN) != 0) accept_clients();
+    if (pausing_ && now >= accept_at_) pausing_ = false;
+    if ((found[0].revents & POLLIN) != 0) accept_clients(now);
     connected_.set(clients_.size());
     return more;
   }
 
   std::optional<MonoTime> due() const override {
-    return waiting_ ? std::optional(retry_at_) : std::nullopt;
+    if (waiting_) return retry_at_;
+    return pausing_ ? std::optional(accept_at_) : std::nullopt;
   }
 
   void close() override {
@@ -132,9 +134,15 @@ class SocketSource final : public Source {
     return client.more && client.reads();
   }
 
-  void accept_clients() {
+  void accept_clients(MonoTime now) {
     while (clients_.size() < options_.clients_max) {
       const int fd = listener_.accept();
+      if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED) {
+        // No descriptor left, most likely: the one who waits must not make the loop spin.
+        log_.warn_limited("accept", "a client is not taken: {}", std::strerror(errno));
+        pausing_ = true;
+        accept_at_ = now + Milliseconds(100);
+      }
       if (fd < 0) return;
       clients_.push_back(std::make_unique<Client>(fd, options_.line_max_bytes, outlet_));
     }
@@ -149,8 +157,10 @@ class SocketSource final : public Source {
   Count& connected_;
   std::list<std::unique_ptr<Client>> clients_;
   bool waiting_ = false;
+  bool pausing_ = false;
   bool closed_ = false;
   MonoTime retry_at_{};
+  MonoTime accept_at_{};
 };
 
 }  // namespace phlower::agent

@@ -20,9 +20,14 @@ class StdinSource final : public Source {
         log_(log),
         outlet_(engine, counters, "stdin", log),
         lines_(STDIN_FILENO, options.line_max_bytes, outlet_,
-               [this](const std::string& text) { log_.warn_limited("line", "{}", text); }) {
-    ::fcntl(STDIN_FILENO, F_SETFL, ::fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+               [this](const std::string& text) { log_.warn_limited("line", "{}", text); }),
+        flags_(::fcntl(STDIN_FILENO, F_GETFL)) {
+    ::fcntl(STDIN_FILENO, F_SETFL, flags_ | O_NONBLOCK);
   }
+  StdinSource(const StdinSource&) = delete;
+  StdinSource& operator=(const StdinSource&) = delete;
+  // A terminal is shared with the shell, which does not expect it.
+  ~StdinSource() override { ::fcntl(STDIN_FILENO, F_SETFL, flags_); }
 
   std::string_view name() const override { return "stdin"; }
 
@@ -54,6 +59,7 @@ class StdinSource final : public Source {
   Log log_;
   Outlet outlet_;
   LineStream lines_;
+  const int flags_;
   bool ended_ = false;
   bool more_ = false;
   MonoTime retry_at_{};
