@@ -8,13 +8,12 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from agent_rig import (AgentRig, Redis, WAIT, capture_messages, compare_rows,  # noqa: E402
-                       expected_rows, wait_for)
+                       expected_rows, make_certificate, wait_for)
 from rabbitmq_rig import RabbitMq  # noqa: E402
 
 AGENT, LIBRARY, QUERY, CAPTURE, EXPECTED = sys.argv[1:6]
@@ -137,10 +136,7 @@ class FromRedis(BrokerTest):
 
     @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
     def test_tls_with_a_certificate_that_is_checked(self):
-        tls = {"cert": self.rig.path("cert.pem"), "key": self.rig.path("key.pem")}
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                        "-keyout", tls["key"], "-out", tls["cert"]], check=True, capture_output=True)
+        tls = make_certificate(self.rig.dir)
         redis = self.redis(tls=tls)
         self.rig.options["redis"] = {"url": f"rediss://localhost:{redis.port}/0", "retry_first": "50ms",
                                      "retry_longest": "200ms", "ca_file": tls["cert"]}
@@ -236,6 +232,21 @@ class FromRabbitMq(BrokerTest):
         self.wait_messages(len(self.messages))
         self.assertEqual(self.rig.metric("phlower_agent_connections_lost_total", "rabbitmq"), 1)
         self.ended(agent)
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+    def test_tls_with_a_certificate_that_is_checked(self):
+        ca = self.broker.tls["cert"]
+        for host, ca_file, connects in (("localhost", ca, True), ("127.0.0.1", ca, False),
+                                        ("localhost", "/etc/ssl/certs/ca-certificates.crt", False)):
+            self.rig.options["rabbitmq"] = {"url": f"amqps://{host}:{self.broker.tls_port}",
+                                            "retry_first": "50ms", "ca_file": ca_file}
+            agent = self.rig.start()
+            if connects:
+                self.wait_connected()
+            else:
+                agent.wait_said("not connected, tries again")
+            self.assertEqual(self.rig.metric("phlower_agent_connected", "rabbitmq"), int(connects))
+            self.assertEqual(agent.end(), 0)
 
     def test_a_wrong_password_is_said_and_not_shown(self):
         self.rig.options["rabbitmq"] = {"url": f"amqp://guest:sesame@127.0.0.1:{self.broker.port}//"}

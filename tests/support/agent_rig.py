@@ -115,7 +115,7 @@ class AgentRig:
         process = Process([self.agent, "--config", self.path("agent.yaml")], **how)
         self.started.append(process)
         if ready:
-            process.wait_said(r"runs with \d+ sources")
+            process.wait_said(r"runs with \d+ source")
             listens = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.text)
             self.port = int(listens[1]) if listens else None
         return process
@@ -156,6 +156,15 @@ def capture_messages(path):
     """(channel, data) of each message of a capture."""
     with open(path) as f:
         return [(message["channel"], message["data"]) for message in map(json.loads, f)]
+
+
+def make_certificate(folder):
+    """A certificate for localhost, signed by itself, and its key."""
+    tls = {"cert": os.path.join(folder, "cert.pem"), "key": os.path.join(folder, "key.pem")}
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", tls["key"], "-out", tls["cert"]], check=True, capture_output=True)
+    return tls
 
 
 def expected_rows(path):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 
-from agent_rig import WAIT, Process, free_port, wait_for
+from agent_rig import WAIT, Process, free_port, make_certificate, wait_for
 
 # Celery's own library for AMQP is the one that Debian has for Python.
 PUBLISH = """
@@ -43,6 +43,10 @@ class RabbitMq:
         with open(config, "w") as f:
             f.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nvm_memory_high_watermark.absolute = 1GB\n"
                     "disk_free_limit.absolute = 10MB\n")
+            if shutil.which("openssl"):
+                self.tls, self.tls_port = make_certificate(self.dir), free_port()
+                f.write(f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\nssl_options.verify = verify_none\n"
+                        f"ssl_options.certfile = {self.tls['cert']}\nssl_options.keyfile = {self.tls['key']}\n")
         with open(os.path.join(self.dir, "enabled_plugins"), "w") as f:
             f.write("[].\n")
         with open(os.path.join(self.dir, ".erlang.cookie"), "w") as f:

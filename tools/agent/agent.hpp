@@ -44,7 +44,8 @@ class Agent {
     if (Status status = start(); !status.ok()) return status;
     EventLoop loop(options_.loop, engine_, clock_, signals_, notify_, counters_, log_);
     if (Status status = start_http(); !status.ok()) return status;
-    log_.info("phlower {} runs with {} sources", engine_.library().version(), sources_.size());
+    log_.info("phlower {} runs with {} source{}", engine_.library().version(), sources_.size(),
+              sources_.size() == 1 ? "" : "s");
     notify_.ready("runs");
     const LoopEnd end = loop.run(sources_, [this] { reload(); });
     return finish(end);

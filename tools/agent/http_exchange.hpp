@@ -3,6 +3,8 @@
 
 #include <httplib.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -36,7 +38,10 @@ class HttpExchange final : private httplib::Server {
  public:
   using Route = std::function<HttpAnswer(const HttpRequest&)>;
 
-  explicit HttpExchange(Route route) : route_(std::move(route)) {
+  /// `keep_alive_seconds` is what clients are told about how long a connection waits for them.
+  HttpExchange(Route route, std::int64_t keep_alive_seconds) : route_(std::move(route)) {
+    set_keep_alive_timeout(keep_alive_seconds);
+    set_keep_alive_max_count(1'000'000);  // as many as they like
     set_pre_routing_handler([this](const httplib::Request& from, httplib::Response& to) {
       answer(from, to);
       return HandlerResponse::Handled;

@@ -72,7 +72,8 @@ class HttpService {
  private:
   HttpService(const HttpOptions& options, PluginEngine& engine, Counters& counters)
       : routes_(options, engine, counters),
-        exchange_([this](const HttpRequest& request) { return answer(request); }) {}
+        exchange_([this](const HttpRequest& request) { return answer(request); },
+                  options.timeout / Seconds(1)) {}
 
   Status read_token(const HttpOptions& options) {
     if (options.token_file.empty()) return {};
