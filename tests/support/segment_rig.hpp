@@ -23,7 +23,7 @@ inline std::string uuid_of(std::uint64_t number) {
   std::snprintf(text, sizeof text, "%08x-%04x-4%03x-8%03x-%012llx",
                 static_cast<unsigned>(bits >> 32), static_cast<unsigned>(bits >> 16 & 0xffff),
                 static_cast<unsigned>(bits & 0xfff), static_cast<unsigned>(bits >> 20 & 0xfff),
-                static_cast<unsigned long long>(number));
+                static_cast<unsigned long long>(number & 0xffff'ffff'ffff));
   return text;
 }
 
