@@ -1,6 +1,6 @@
 // The power goes at any moment in the life of a data folder. With `durability: power` every
-// committed record is there afterwards; with the default the last ones may be lost, and nothing else
-// is: no file is damaged, no row shows details that are not its own.
+// committed record is there afterwards; with the default the last ones may be lost, and nothing
+// else is: no file is damaged, no row shows details that are not its own.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -24,8 +24,7 @@ using testing::uuid_of;
 
 class Life : public SegmentRig {
  public:
-  explicit Life(Durability durability)
-      : SegmentRig("/dev/shm"), power_(options.store.path) {
+  explicit Life(Durability durability) : SegmentRig("/dev/shm"), power_(options.store.path) {
     options.store.segment_rows = 60;
     options.store.durability = durability;
     power_.when_off([this] { return faults_.failed(); });
@@ -60,7 +59,7 @@ class Life : public SegmentRig {
       const bool lost_details = !all && found->args.empty() && found->kwargs.empty();
       EXPECT_TRUE(lost_details || found->args == args_of(i)) << i << ": " << found->args;
     }
-    EXPECT_EQ(in_state(SegmentState::kSetAside), 0u) << (said.empty() ? "" : said.back());
+    EXPECT_EQ(store->segments().totals().set_aside, 0u) << (said.empty() ? "" : said.back());
     const Catalog& catalog = store->segments().catalog();
     for (const SegmentInfo& info : catalog.segments()) {
       const Status status =

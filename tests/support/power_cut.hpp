@@ -2,8 +2,8 @@
 // every file what a sync has made durable, and for every folder which names. `cut` puts the folder
 // into a state that the disk may have been in when the power went.
 //
-// Written like POSIX promises it and no better: a file's content is safe after a sync of the file, a
-// new name, a rename and a removal after a sync of the folder. Writes that were not synced arrive
+// Written like POSIX promises it and no better: a file's content is safe after a sync of the file,
+// a new name, a rename and a removal after a sync of the folder. Writes that were not synced arrive
 // each for itself, whole, in part or never; changes of names arrive in order, up to a point.
 #pragma once
 
@@ -121,7 +121,8 @@ class PowerCut {
     static void apply(std::string& image, const Write& write, std::size_t bytes) {
       if (write.truncates) return image.resize(write.at);
       if (image.size() < write.at + bytes) image.resize(write.at + bytes);
-      std::copy_n(write.bytes.begin(), bytes, image.begin() + static_cast<std::ptrdiff_t>(write.at));
+      std::copy_n(write.bytes.begin(), bytes,
+                  image.begin() + static_cast<std::ptrdiff_t>(write.at));
     }
     void sync() {
       for (const Write& write : since) apply(image, write, write.bytes.size());
@@ -191,7 +192,8 @@ class PowerCut {
     if (result != SQLITE_OK) return result;
     file->pMethods = methods();
     const bool writes = (flags & SQLITE_OPEN_READWRITE) != 0;
-    if (writes && path.starts_with(owner->folder_)) own(file)->tracked = owner->track(path, existed);
+    if (writes && path.starts_with(owner->folder_))
+      own(file)->tracked = owner->track(path, existed);
     return result;
   }
   static int write(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 at) {
