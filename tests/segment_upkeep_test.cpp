@@ -141,6 +141,59 @@ TEST_F(SegmentUpkeep, RemovesNothingRightAfterTheClockLeaptForward) {
   EXPECT_EQ(store->segments().totals().rows_expired, 100u);
 }
 
+// The clock is years behind at first, as that of a machine without a battery.
+TEST_F(SegmentUpkeep, LosesNothingThatWasSealedUnderAClockThatWasBehind) {
+  const Hours years(24 * 365 * 9);
+  const double right = now();
+  clock.jump_wall(-Nanoseconds(years));
+  reopen();
+  put_many(0, 100, right);
+  put_many(100, 100, now());
+  tend();
+  ASSERT_EQ(in_state(SegmentState::kSealed), 2u);
+  clock.jump_wall(years);
+  tend();
+  clock.advance(std::chrono::hours(2));
+  tend();
+  EXPECT_TRUE(get(uuid_of(3))) << "its time is not over";
+  EXPECT_FALSE(get(uuid_of(103))) << "it ended nine years ago";
+  EXPECT_EQ(store->segments().totals().rows_expired, 100u);
+  for (int hours = 0; hours < 121; ++hours) {
+    clock.advance(std::chrono::hours(1));
+    tend(1);
+  }
+  tend();
+  EXPECT_EQ(store->counts().invocations, 0u);
+}
+
+TEST_F(SegmentUpkeep, IsNotKeptByAClockThatWasAhead) {
+  const Hours years(24 * 365 * 9);
+  clock.jump_wall(years);
+  tend();
+  put_many(0, 100, now());
+  tend();
+  put_many(100, 30, now());
+  reopen();  // and the next engine does not know how wrong the clock was
+  clock.jump_wall(-Nanoseconds(years));
+  for (int hours = 0; hours < 124; ++hours) {
+    clock.advance(std::chrono::hours(1));
+    tend(1);
+  }
+  tend();
+  EXPECT_EQ(store->counts().invocations, 0u);
+}
+
+TEST_F(SegmentUpkeep, CountsARecordOnceThatComesAgainAfterARollback) {
+  ASSERT_TRUE(store->begin().ok());
+  ASSERT_TRUE(store->upsert(a_record("too old", now() - 3600.0 * 121).view()).ok());
+  ASSERT_TRUE(store->upsert(a_record("late", now() - 3600.0 * 50).view()).ok());
+  store->rollback();
+  EXPECT_EQ(store->segments().totals().too_old, 0u);
+  EXPECT_EQ(store->segments().totals().late, 0u);
+  ASSERT_TRUE(put({a_record("too old", now() - 3600.0 * 121)}).ok());
+  EXPECT_EQ(store->segments().totals().too_old, 1u);
+}
+
 TEST_F(SegmentUpkeep, SetsADamagedSegmentAsideAndGoesOn) {
   put_many(0, 100, now());
   tend();

@@ -56,10 +56,13 @@ struct SegmentInfo {
   bool open_for_writing() const noexcept {
     return state == SegmentState::kWriting || state == SegmentState::kLate;
   }
+  /// Complete, and not yet on its way out.
+  bool closed() const noexcept {
+    return state == SegmentState::kSealed || state == SegmentState::kAdopted;
+  }
   /// Readers look into it.
   bool readable() const noexcept {
-    return open_for_writing() || state == SegmentState::kSealing ||
-           state == SegmentState::kSealed || state == SegmentState::kAdopted;
+    return open_for_writing() || state == SegmentState::kSealing || closed();
   }
 };
 
@@ -232,7 +235,12 @@ class Catalog {
         "newest_us, closed_us, row_count, details, bytes, checksum, path) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     if (status.ok()) status = db_.prepare_once(remove_, "DELETE FROM segment WHERE seq = ?1");
-    if (status.ok()) status = db_.prepare_once(set_fact_, segment_file::kSetFact);
+    // Another process may have gone further: never lower.
+    if (status.ok()) {
+      status = db_.prepare_once(set_fact_,
+                                "INSERT INTO phlower_state (key, whole) VALUES (?1, ?2) "
+                                "ON CONFLICT (key) DO UPDATE SET whole = max(whole, ?2)");
+    }
     for (auto info = put.begin(); status.ok() && info != put.end(); ++info) {
       const std::int64_t values[] = {info->seq,
                                      static_cast<std::int64_t>(info->family),
@@ -255,7 +263,9 @@ class Catalog {
       status = remove_.run();
     }
     if (status.ok() && next != stored_next_seq_) {
-      status = segment_file::set_fact(set_fact_, "next_segment", next);
+      set_fact_.bind(1, std::string_view("next_segment"));
+      set_fact_.bind(2, next);
+      status = set_fact_.run();
     }
     return status;
   }

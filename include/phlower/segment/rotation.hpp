@@ -64,9 +64,7 @@ inline std::int64_t newest_time(const SegmentInfo& segment) noexcept {
 /// Whether all of a segment is past its lifetime.
 inline bool has_expired(const SegmentInfo& segment, const RetentionOptions& retention,
                         std::int64_t now_us) noexcept {
-  const bool closed =
-      segment.state == SegmentState::kSealed || segment.state == SegmentState::kAdopted;
-  if (!closed || retention.keep_forever) return false;
+  if (!segment.closed() || retention.keep_forever) return false;
   return newest_time(segment) <= now_us - lifetime_us(retention, segment.family);
 }
 
@@ -77,9 +75,7 @@ inline std::vector<std::int64_t> over_cap(const std::vector<SegmentInfo>& segmen
                                           std::int64_t floor_us, std::int64_t now_us) {
   std::vector<const SegmentInfo*> closed;
   for (const SegmentInfo& segment : segments) {
-    const bool whole =
-        segment.state == SegmentState::kSealed || segment.state == SegmentState::kAdopted;
-    if (whole && newest_time(segment) <= now_us - floor_us) closed.push_back(&segment);
+    if (segment.closed() && newest_time(segment) <= now_us - floor_us) closed.push_back(&segment);
   }
   std::stable_sort(closed.begin(), closed.end(), [](const SegmentInfo* a, const SegmentInfo* b) {
     return newest_time(*a) < newest_time(*b);

@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +107,16 @@ class SegmentSet {
   FamilyWriters<DetailsWriter>& details() noexcept { return details_; }
   RowsWriter& active_rows() noexcept { return *rows_.active.writer; }
   void count_too_old() noexcept { ++totals_.too_old; }
+  /// Sums of records that a rollback takes back.
+  struct Counted {
+    std::uint64_t too_old = 0;
+    std::uint64_t late = 0;
+  };
+  Counted counted() const noexcept { return {totals_.too_old, totals_.late}; }
+  void take_back(const Counted& before) noexcept {
+    totals_.too_old = before.too_old;
+    totals_.late = before.late;
+  }
 
   /// Readers in other processes go by the retention that is kept in the catalog.
   Status remember_retention() { return save_retention(catalog_->db(), options_.retention); }
@@ -182,6 +194,8 @@ class SegmentSet {
   template <class Writer>
   Status activate(FamilyWriters<Writer>& family, const SegmentInfo& spare, bool old_stays_late);
   Result<SegmentInfo> make_segment(SegmentFamily family);
+  Result<SegmentInfo> spare_for_late(SegmentFamily family);
+  bool writes(SegmentFamily family, std::int64_t seq);
   Status carry_positions(RowsWriter& from, RowsWriter& to);
   template <class Writer>
   Result<Writer*> route(FamilyWriters<Writer>& family, SegmentFamily kind, std::int64_t at_us);
@@ -209,7 +223,9 @@ class SegmentSet {
   void post_remove(const SegmentInfo& info);
   void want_spare(SegmentFamily family, MonoTime now);
   bool may_post(std::int64_t seq, MonoTime now) const;
-  bool clock_leapt(MonoTime now);
+  Status look_at_clock(MonoTime now);
+  Status move_closed(std::int64_t by_us);
+  Status correct_closed(std::int64_t wall_us);
   const SegmentInfo* spare_of(SegmentFamily family) const;
   void measure_disk();
 
@@ -240,6 +256,7 @@ class SegmentSet {
   std::int64_t seen_us_ = 0;  // both clocks at the last look
   MonoTime seen_mono_{};
   MonoTime forget_from_{};
+  std::set<std::int64_t> closed_here_;  // segments whose closed_us is of this run
   std::string problem_;
   MonoTime next_look_{};
   MonoTime next_slow_look_{};

@@ -56,6 +56,7 @@ inline Status SegmentSet::adopt() {
   if (!info.ok()) return info.status().with_context("store.adopt");
   info->seq = catalog_->next_seq();
   if (Status status = catalog_->update({*info}); !status.ok()) return status;
+  closed_here_.insert(info->seq);
   auto set = catalog_->db().prepare(segment_file::kSetFact);
   if (!set.ok()) return set.status();
   if (Status status = segment_file::set_fact(*set, key, info->seq); !status.ok()) return status;
@@ -204,15 +205,35 @@ Status SegmentSet::open_segment(const SegmentInfo& info, FamilyWriters<Writer>& 
   return Status();
 }
 
+// One that an earlier try made and could not open, or a new one.
+inline Result<SegmentInfo> SegmentSet::spare_for_late(SegmentFamily family) {
+  for (const SegmentInfo& info : catalog_->segments()) {
+    const bool idle =
+        info.state == SegmentState::kLate && info.family == family && !writes(family, info.seq);
+    if (idle) return info;
+  }
+  return make_segment(family);
+}
+
+inline bool SegmentSet::writes(SegmentFamily family, std::int64_t seq) {
+  bool found = false;
+  const auto look = [&](auto& open) { found = found || open.writer->file().seq() == seq; };
+  family == SegmentFamily::kRows ? rows_.each(look) : details_.each(look);
+  return found;
+}
+
 inline Result<SegmentInfo> SegmentSet::make_segment(SegmentFamily family) {
   SegmentInfo info;
   info.seq = catalog_->next_seq();
   info.family = family;
   info.state = SegmentState::kSpare;
-  Status status = segment_file::create(catalog_->path_of(info), family, now_us());
+  const std::string path = catalog_->path_of(info);
+  Status status = segment_file::create(path, family, now_us());
   if (status.ok()) status = catalog_->update({info});
-  if (!status.ok()) return status;
-  return info;
+  if (status.ok()) return info;
+  ::unlink(path.c_str());  // a full disk would be fuller after each try
+  catalog_->raise_next_seq(info.seq);
+  return status;
 }
 
 template <class Writer>
@@ -275,6 +296,7 @@ Status SegmentSet::activate(FamilyWriters<Writer>& family, const SegmentInfo& sp
     put.back().closed_us = now_us();
   }
   if (Status status = catalog_->update(put); !status.ok()) return status;
+  if (old.writer && !old_stays_late) closed_here_.insert(put.back().seq);
   if (old.writer && old_stays_late) {
     family.late.push_back(std::move(old));
   } else if (old.writer) {
@@ -319,7 +341,7 @@ Result<OpenSegment<Writer>*> SegmentSet::open_late(FamilyWriters<Writer>& family
     }
     return best;
   }
-  auto made = make_segment(kind);
+  auto made = spare_for_late(kind);
   if (!made.ok()) return made.status();
   const std::int64_t span = span_us(options_.retention, kind);
   SegmentInfo info = *made;

@@ -15,6 +15,7 @@ inline constexpr Nanoseconds kLateIdle = Seconds(30);       // a late segment is
 inline constexpr Nanoseconds kRetry = Milliseconds(500);    // for a file that somebody reads
 inline constexpr Nanoseconds kPinPatience = Seconds(60);    // then it goes though it is pinned
 inline constexpr Nanoseconds kLeapPatience = Seconds(600);  // until a leap of the clock is believed
+inline constexpr std::int64_t kLeapUs = 60'000'000;         // less than this is no leap
 }  // namespace upkeep_detail
 
 inline const SegmentInfo* SegmentSet::spare_of(SegmentFamily family) const {
@@ -33,6 +34,7 @@ inline Result<std::uint64_t> SegmentSet::tend(MonoTime now) {
   if (keeper_.has_done()) return tend_jobs();
   if (!damaged_.empty()) return tend_damage();
   next_look_ = now + upkeep_detail::kLook;
+  if (Status status = look_at_clock(now); !status.ok()) return status;
   auto changed = tend_family(rows_, SegmentFamily::kRows, now);
   if (changed.ok() && *changed == 0) {
     changed = tend_family(details_, SegmentFamily::kDetails, now);
@@ -158,6 +160,7 @@ inline Status SegmentSet::has_sealed(const SealJob& job) {
 
 inline Status SegmentSet::has_removed(std::int64_t seq) {
   ++generation_;
+  closed_here_.erase(seq);
   return catalog_->update({}, {seq});
 }
 
@@ -171,10 +174,13 @@ Result<std::uint64_t> SegmentSet::tend_family(FamilyWriters<Writer>& family, Seg
                                active.writer->file().bytes(), active.writer->file().wal().bytes(),
                                active.log_is_pinned};
   const std::int64_t wall_us = now_us();
-  const Complete why = completeness(figures, options_.store, wall_us);
-  if (why == Complete::kNo && wall_us >= active.until_us) {
-    // Nothing came in its span: it takes the next one.
-    const std::int64_t span = span_us(options_.retention, kind);
+  const std::int64_t span = span_us(options_.retention, kind);
+  // The clock went back: its span may be years ahead.
+  const bool ahead = wall_us < active.from_us - span;
+  Complete why = completeness(figures, options_.store, wall_us);
+  if (ahead && figures.rows > 0) why = Complete::kTime;
+  if (why == Complete::kNo && (ahead || wall_us >= active.until_us)) {
+    // Nothing came in its span: it takes the one of now.
     SegmentInfo info = *catalog_->find(active.writer->file().seq());
     info.from_us = span_begin(wall_us, span);
     info.until_us = info.from_us + span;
@@ -220,6 +226,7 @@ Status SegmentSet::close_late(FamilyWriters<Writer>& family, std::size_t at) {
   info.rows = family.late[at].writer->rows();
   info.closed_us = now_us();
   if (Status status = catalog_->update({info}); !status.ok()) return status;
+  closed_here_.insert(info.seq);
   if (on_close_) on_close_(info.seq);
   family.late[at].writer->file().leave_log();
   family.late.erase(family.late.begin() + static_cast<std::ptrdiff_t>(at));
@@ -246,17 +253,45 @@ inline Result<std::uint64_t> SegmentSet::tend_damage() {
 
 // A clock that leaps forward would have everything expire at once. What reads show follows the
 // clock; files only go when it has stood by its word for a while.
-inline bool SegmentSet::clock_leapt(MonoTime now) {
+inline Status SegmentSet::look_at_clock(MonoTime now) {
   const std::int64_t wall_us = now_us();
   const std::int64_t by_mono = std::chrono::duration_cast<Microseconds>(now - seen_mono_).count();
-  if (seen_us_ != 0 && wall_us - seen_us_ > by_mono + kUsPerHour) {
-    log_.warn("the clock leapt forward by {} hours: no file is removed for a while",
-              (wall_us - seen_us_ - by_mono) / kUsPerHour);
+  const std::int64_t leap = seen_us_ != 0 ? wall_us - seen_us_ - by_mono : 0;
+  if (std::abs(leap) > upkeep_detail::kLeapUs) {
+    if (Status status = move_closed(leap); !status.ok()) return status;
+  }
+  if (std::abs(leap) > kUsPerHour) {
+    log_.warn("the clock leapt {} by {} hours: no file is removed for a while",
+              leap > 0 ? "forward" : "back", std::abs(leap) / kUsPerHour);
     forget_from_ = now + upkeep_detail::kLeapPatience;
   }
   seen_us_ = wall_us;
   seen_mono_ = now;
-  return now < forget_from_;
+  return Status();
+}
+
+// What this engine closed was closed as long ago as before, whatever the clock said then: without
+// this, segments closed under a clock that was behind would go too early.
+inline Status SegmentSet::move_closed(std::int64_t by_us) {
+  std::vector<SegmentInfo> put;
+  for (const SegmentInfo& info : catalog_->segments()) {
+    if (!closed_here_.contains(info.seq)) continue;
+    put.push_back(info);
+    put.back().closed_us += by_us;
+  }
+  return put.empty() ? Status() : catalog_->update(put);
+}
+
+// Nothing was closed in the future: the clock was ahead. Else such a file would stay until then.
+inline Status SegmentSet::correct_closed(std::int64_t wall_us) {
+  std::vector<SegmentInfo> put;
+  for (const SegmentInfo& info : catalog_->segments()) {
+    if (!info.closed() || info.closed_us <= wall_us + upkeep_detail::kLeapUs) continue;
+    put.push_back(info);
+    put.back().closed_us = wall_us;
+    closed_here_.insert(info.seq);
+  }
+  return put.empty() ? Status() : catalog_->update(put);
 }
 
 inline bool SegmentSet::may_post(std::int64_t seq, MonoTime now) const {
@@ -265,9 +300,10 @@ inline bool SegmentSet::may_post(std::int64_t seq, MonoTime now) const {
 }
 
 inline Result<std::uint64_t> SegmentSet::tend_expired(MonoTime now) {
-  if (clock_leapt(now)) return 0;
+  if (now < forget_from_) return 0;
   std::vector<std::int64_t> going;
   const std::int64_t wall_us = now_us();
+  if (Status status = correct_closed(wall_us); !status.ok()) return status;
   for (const SegmentInfo& info : catalog_->segments()) {
     if (has_expired(info, options_.retention, wall_us) && may_post(info.seq, now)) {
       going.push_back(info.seq);

@@ -49,6 +49,7 @@ class SegmentedStore final : public HistoryStore {
     if (in_transaction_) return Status(Code::kInternal, path_ + ": begin inside a transaction");
     in_transaction_ = true;
     lost_ = Status();
+    counted_ = set_->counted();
     now_ = clock_.wall();
     const Cutoffs cutoffs = cutoffs_at(set_->options().retention, now_);
     rows_cutoff_us_ = cutoff_us(cutoffs.invocations);
@@ -90,6 +91,7 @@ class SegmentedStore final : public HistoryStore {
     if (!in_transaction_) return;
     in_transaction_ = false;
     lost_ = Status();
+    set_->take_back(counted_);
     const auto roll_back = [](auto& open) {
       if (open.writer->file().in_transaction()) open.writer->rollback();
     };
@@ -169,7 +171,8 @@ class SegmentedStore final : public HistoryStore {
   std::unique_ptr<SegmentSet> set_;
   SourceShelf shelf_;
   bool in_transaction_ = false;
-  Status lost_;  // why the open transaction cannot go on
+  Status lost_;                  // why the open transaction cannot go on
+  SegmentSet::Counted counted_;  // when the transaction began
   WallTime now_{};
   std::uint64_t lent_of_ = 0;  // the generation whose writers of details lend their files
   std::int64_t rows_cutoff_us_ = 0;
