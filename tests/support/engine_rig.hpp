@@ -45,11 +45,13 @@ inline Record a_record(std::string task_id, double finished_at, std::string stat
 }
 
 struct EngineRig {
-  explicit EngineRig(Nanoseconds step_per_read = Microseconds(20))
-      : options(small_options(dir)), clock(WallTime(Seconds(1'795'000'000)), step_per_read) {}
+  explicit EngineRig(Nanoseconds step_per_read = Microseconds(20), const std::string& where = {})
+      : dir(where),
+        options(small_options(dir)),
+        clock(WallTime(Seconds(1'795'000'000)), step_per_read) {}
 
   void open() {
-    auto opened = Engine::open(options, clock);
+    auto opened = Engine::open(options, clock, log);
     ASSERT_TRUE(opened.ok()) << opened.status().message();
     engine = *std::move(opened);
   }
@@ -81,6 +83,7 @@ struct EngineRig {
   TempDir dir;
   Options options;
   ManualClock clock;
+  Log log;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Producer> producer;
 };
