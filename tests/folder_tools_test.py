@@ -155,7 +155,11 @@ class FolderTools(unittest.TestCase):
                                    "--keep-forever", "--quiet"])
         self.addCleanup(engine.kill)
         time.sleep(0.7)
-        done = json.loads(self.run_tool(PURGE, "--json", self.data).stdout.splitlines()[-1])
+        kept = json.loads(self.run_tool(PURGE, "--json", self.data).stdout.splitlines()[-1])
+        self.assertEqual((kept["done"], kept["invocations_deleted"]), (True, 0))
+        self.assertIn("for ever", kept["note"], "the engine's retention is the folder's")
+        done = json.loads(self.run_tool(PURGE, "--json", "--invocations-older-than", "120h",
+                                        "--details-older-than", "60h", self.data).stdout.splitlines()[-1])
         self.assertEqual((done["done"], done["invocations_deleted"]), (True, 3000))
         self.assertIn("engine", done["note"])
         self.assertIsNone(engine.poll())
@@ -211,6 +215,8 @@ class FolderTools(unittest.TestCase):
             (QUERY, ["list", "--data", empty, "--since", "soon"], 2, "--since"),
             (QUERY, ["list", "--data", empty, "--after", "x"], 2, "--after"),
             (QUERY, ["export", "--data", empty, "--format", "xml"], 2, "--format"),
+            (QUERY, ["list", "--data", empty, "--limit", "0"], 2, "--limit"),
+            (QUERY, ["list", "--data", empty], 1, "meta.db"),
             (QUERY, ["frobnicate"], 2, "subcommand"),
             (PURGE, [empty], 1, "empty"),
             (PURGE, ["--rescue", "12h", file], 1, "folder"),
@@ -224,6 +230,24 @@ class FolderTools(unittest.TestCase):
             done = self.run_tool(tool, *words, code=code)
             self.assertIn(part, done.stderr, words)
             self.assertLessEqual(len(done.stderr.strip().splitlines()), 2, done.stderr)
+
+    def test_follows_what_is_of_now_beside_a_time_in_the_future(self):
+        self.data = os.path.join(self.dir, "single.db")
+        self.replay("--layout", "single", "--rate", "100", "--records", "20", "--quiet")
+        with sqlite3.connect(self.data) as db:
+            db.execute("UPDATE invocations SET finished_at = finished_at + 1e8 WHERE task_id = "
+                       "(SELECT min(task_id) FROM invocations)")
+        out = open(os.path.join(self.dir, "followed"), "w+")
+        self.addCleanup(out.close)
+        follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow"], stdout=out)
+        self.addCleanup(follower.kill)
+        time.sleep(0.6)
+        self.replay("--layout", "single", "--rate", "100", "--records", "30", "--quiet")
+        time.sleep(0.8)
+        follower.send_signal(signal.SIGINT)
+        self.assertEqual(follower.wait(20), 0)
+        out.seek(0)
+        self.assertEqual(len({json.loads(line)["task_id"] for line in out}), 30)
 
     def test_tells_its_version_and_shows_examples(self):
         self.assertIn("SQLite", self.run_tool(QUERY, "--version").stdout)

@@ -100,16 +100,19 @@ class QueryRun {
     const auto ms = [](const Histogram& of, double quantile) {
       return of.count() == 0 ? -1 : static_cast<double>(of.quantile(quantile)) / 1e6;
     };
+    const auto known = [&](const Histogram& of, double quantile) {
+      return of.count() == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(ms(of, quantile));
+    };
     for (const auto& [name, times] : *tasks) {
       if (json_) {
-        json.push_back(
-            {{"task_name", name},
-             {"runs", times.runtime.count()},
-             {"runtime_ms",
-              {{"p50", ms(times.runtime, 0.5)},
-               {"p95", ms(times.runtime, 0.95)},
-               {"p99", ms(times.runtime, 0.99)}}},
-             {"pickup_ms", {{"p50", ms(times.pickup, 0.5)}, {"p95", ms(times.pickup, 0.95)}}}});
+        json.push_back({{"task_name", name},
+                        {"runs", times.runtime.count()},
+                        {"runtime_ms",
+                         {{"p50", known(times.runtime, 0.5)},
+                          {"p95", known(times.runtime, 0.95)},
+                          {"p99", known(times.runtime, 0.99)}}},
+                        {"pickup_ms",
+                         {{"p50", known(times.pickup, 0.5)}, {"p95", known(times.pickup, 0.95)}}}});
         continue;
       }
       put(fmt::format("{:<40} {:>9}  {:>10} {:>10} {:>10}  {:>10} {:>10}\n", printable(name),
@@ -154,9 +157,10 @@ class QueryRun {
     if (!json_) put(list_head(options_.utc));
     while (!stop_requested()) {
       std::reverse(records.begin(), records.end());
+      const std::int64_t now = to_us(to_unix_seconds(clock_.wall()));
       for (const Record& record : records) {
         const std::int64_t at = to_us(row_time(record));
-        newest = std::max(newest, at);
+        newest = std::max(newest, std::min(at, now));  // a time in the future is no news
         if (!seen.emplace(std::pair(at, record.task_id), record.state).second) continue;
         put(json_ ? dumped(to_json(record)) : list_line(record, options_.utc));
       }
@@ -201,15 +205,20 @@ int query(int argc, char** argv) {
   for (CLI::App* command : {list, search, count, times, exported}) {
     declare_filters(*command, options, text);
   }
+  for (CLI::App* command : app.get_subcommands({})) {
+    command->footer("And those of phlower-query --help: --data, --config, --utc, --json, --quiet.");
+  }
   for (CLI::App* command : {list, search}) {
-    command->add_option("--limit", options.query.limit, "at most this many (100)")->type_name("N");
+    command->add_option("--limit", options.query.limit, "at most this many (100)")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber);
     command->add_option("--after", text.cursor, "go on behind the cursor of the last answer")
         ->type_name("CURSOR");
     command->add_flag("--follow", options.follow, "and what comes from now on, until Ctrl-C");
   }
   count->add_flag("--by-minute", options.by_minute, "and by minute");
   auto* limit = exported->add_option("--limit", options.query.limit, "at most this many (all)");
-  limit->type_name("N");
+  limit->type_name("N")->check(CLI::PositiveNumber);
   exported->add_option("--format", text.format, "ndjson or csv")->type_name("NAME");
   if (const auto exit = parse_command_line(app, argc, argv, options.common, kQueryExamples)) {
     return *exit;

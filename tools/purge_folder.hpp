@@ -33,6 +33,7 @@ class FolderPurge {
                                         std::string(Catalog::kFile) +
                                         "; name a data folder or a database file");
     }
+    if (Status status = take_retention(); !status.ok()) return status;
     Status status = options_.rescue    ? rescue()
                     : options_.verify  ? verify()
                     : options_.dry_run ? dry_run()
@@ -58,6 +59,31 @@ class FolderPurge {
     const bool rows = info.family == SegmentFamily::kRows;
     (rows ? outcome_.invocations : outcome_.details) += info.rows;
     outcome_.bytes_reclaimed += info.bytes;
+  }
+
+  // What the command line leaves open is as the engine of this folder was told.
+  Status take_retention() {
+    if (options_.rows_given && options_.details_given) return Status();
+    auto catalog = Catalog::open(options_.target, false);
+    if (!catalog.ok()) return catalog.status();
+    const auto told = load_retention(catalog->db());
+    if (!told.ok()) return told.status();
+    RetentionOptions& retention = options_.retention;
+    if (!options_.rows_given && told->keep_forever && options_.details_given) {
+      return Status(Code::kInvalidArgument, options_.target +
+                                                ": its engine keeps rows for ever; give "
+                                                "--invocations-older-than too");
+    }
+    if (!options_.rows_given) {
+      retention.invocations = told->invocations;
+      retention.keep_forever = told->keep_forever;
+    }
+    if (!options_.details_given) retention.details = told->details;
+    retention.details = std::min(retention.details, retention.invocations);
+    if (retention.keep_forever && !options_.verify && !options_.rescue) {
+      outcome_.note = options_.target + ": its engine keeps everything for ever; nothing expires";
+    }
+    return Status();
   }
 
   Status dry_run() {
@@ -130,8 +156,10 @@ class FolderPurge {
       if (Status status = catalog->update({}, {info.seq}); !status.ok()) return status;
       count(info);
     }
-    outcome_.note =
-        "an engine has this folder: rows in segments that it still writes go with these";
+    if (outcome_.note.empty()) {
+      outcome_.note =
+          "an engine has this folder: rows in segments that it still writes go with these";
+    }
     outcome_.done = true;
     return Status();
   }
@@ -239,7 +267,7 @@ class FolderPurge {
     return status;
   }
 
-  const PurgeOptions& options_;
+  PurgeOptions options_;
   Clock& clock_;
   PurgeOutcome& outcome_;
   MonoTime begin_;

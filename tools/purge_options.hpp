@@ -27,6 +27,9 @@ struct PurgeOptions {
   CommonOptions common;
   std::string target;
   RetentionOptions retention;
+  // Where neither is given, a folder goes by what its engine was told.
+  bool rows_given = false;
+  bool details_given = false;
   StoreOptions store = purge_store_options();
   Nanoseconds slice = Milliseconds(8);
   std::uint32_t duty_percent = 85;
@@ -67,11 +70,14 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
   app.add_option("TARGET", options.target,
                  "a Phlower data folder or database file; others may have it open")
       ->type_name(" ");
-  app.add_option("--invocations-older-than", text.invocations,
-                 "delete rows this long after their task ended (default: 120h)")
+  app.add_option(
+         "--invocations-older-than", text.invocations,
+         "delete rows this long after their task ended (default: 120h, of a folder what its "
+         "engine was told)")
       ->type_name("DURATION");
   app.add_option("--details-older-than", text.details,
-                 "delete arguments and tracebacks after this long (default: 60h)")
+                 "delete arguments and tracebacks after this long (default: 60h, of a folder as "
+                 "above)")
       ->type_name("DURATION");
   app.add_option("--slice", text.slice,
                  "aim for one hold of the write lock while others have the file open, 1ms to 100ms "
@@ -164,6 +170,8 @@ inline Status understand(const PurgeText& text, PurgeOptions& options) {
     return wrong_usage("TARGET is missing: a Phlower data folder or database file");
   if (Status status = detail::read_config(text.config, options); !status.ok()) return status;
   options.store.path = options.target;
+  options.rows_given = !text.config.empty() || !text.invocations.empty();
+  options.details_given = !text.config.empty() || !text.details.empty();
   const bool own_retention = !text.invocations.empty() || !text.details.empty();
   if (own_retention) options.retention.keep_forever = false;
   RetentionOptions& retention = options.retention;
@@ -175,7 +183,7 @@ inline Status understand(const PurgeText& text, PurgeOptions& options) {
   if (!status.ok()) return status;
   if (retention.details > retention.invocations) {
     // Details go with their row; only asking for the opposite is a mistake.
-    if (!text.details.empty()) {
+    if (!text.details.empty() && options.rows_given) {
       return wrong_usage("--details-older-than: details cannot outlive their row (" +
                          exact_duration(retention.invocations) + ")");
     }

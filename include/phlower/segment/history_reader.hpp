@@ -2,6 +2,8 @@
 // schemas; while an engine writes it, in this process or another, or at rest.
 #pragma once
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -28,6 +30,10 @@ class HistoryReader {
     std::unique_ptr<HistoryReader> made(new HistoryReader());
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) {
+      if (::access((path + "/" + std::string(Catalog::kFile)).c_str(), F_OK) != 0) {
+        return Status(Code::kNotOurs, path + ": a folder without " + std::string(Catalog::kFile) +
+                                          "; name a data folder or a database file");
+      }
       auto folder = HistoryFolder::open(path, std::move(on_damage));
       if (!folder.ok()) return folder.status();
       made->folder_ = *std::move(folder);
