@@ -144,23 +144,46 @@ class FolderPurge {
     if (!going.empty()) {
       if (Status status = catalog->update(going); !status.ok()) return status;
     }
-    for (const SegmentInfo& info : going) {
-      RemoveJob job(info.seq, catalog->path_of(info), SegmentSet::pin_file(options_.target), false);
-      for (;;) {
-        const auto removed = job.step();
-        if (removed.ok()) break;
-        if (removed.status().code() != Code::kBusy) return removed.status();
-        if (out_of_time()) return Status();
-        std::this_thread::sleep_for(Milliseconds(20));
-      }
-      if (Status status = catalog->update({}, {info.seq}); !status.ok()) return status;
-      count(info);
-    }
+    if (Status status = remove_beside_engine(*catalog, going); !status.ok()) return status;
+    if (!outcome_.failure.empty()) return Status();
     if (outcome_.note.empty()) {
       outcome_.note =
           "an engine has this folder: rows in segments that it still writes go with these";
     }
     outcome_.done = true;
+    return Status();
+  }
+
+  // Those that are being read are waited for.
+  Status remove_beside_engine(Catalog& catalog, std::vector<SegmentInfo> going) {
+    while (!going.empty()) {
+      std::vector<RemoveJob::File> files;
+      for (const SegmentInfo& info : going) {
+        files.push_back({info.seq, catalog.path_of(info), false});
+      }
+      RemoveJob job(std::move(files), SegmentSet::pin_file(options_.target));
+      for (bool done = false; !done;) {
+        const auto step = job.step();
+        if (!step.ok()) return step.status();
+        done = *step;
+      }
+      std::vector<SegmentInfo> left;
+      std::vector<std::int64_t> gone;
+      for (std::size_t i = 0; i < going.size(); ++i) {
+        const Status removed = job.result(i);
+        if (!removed.ok() && removed.code() != Code::kBusy) return removed;
+        if (removed.ok()) {
+          gone.push_back(going[i].seq);
+          count(going[i]);
+        } else {
+          left.push_back(going[i]);
+        }
+      }
+      if (Status status = catalog.update({}, gone); !status.ok()) return status;
+      going = std::move(left);
+      if (!going.empty() && out_of_time()) return Status();
+      if (!going.empty()) std::this_thread::sleep_for(Milliseconds(20));
+    }
     return Status();
   }
 

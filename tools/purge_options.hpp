@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -183,7 +184,8 @@ inline Status understand(const PurgeText& text, PurgeOptions& options) {
   if (!status.ok()) return status;
   if (retention.details > retention.invocations) {
     // Details go with their row; only asking for the opposite is a mistake.
-    if (!text.details.empty() && options.rows_given) {
+    const bool known = options.rows_given || !std::filesystem::is_directory(options.target);
+    if (!text.details.empty() && known) {
       return wrong_usage("--details-older-than: details cannot outlive their row (" +
                          exact_duration(retention.invocations) + ")");
     }

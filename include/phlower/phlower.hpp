@@ -84,6 +84,7 @@
 #include "phlower/segment/rows_writer.hpp"
 #include "phlower/segment/seal.hpp"
 #include "phlower/segment/segment_file.hpp"
+#include "phlower/segment/segment_jobs.hpp"
 #include "phlower/segment/segment_set.hpp"
 #include "phlower/segment/segment_source.hpp"
 #include "phlower/segment/segment_start.hpp"

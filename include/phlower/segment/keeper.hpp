@@ -11,8 +11,10 @@
 #include <csignal>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -57,35 +59,62 @@ struct SealJob final : KeeperJob {
   Sealing sealing;
 };
 
-/// Removes a database file with what stands beside it, unless a reader has pinned it. Unlinking
-/// hurts nobody who has the file open; truncating would.
+/// Removes database files with what stands beside them, a file a step, and then makes sure of all
+/// of them at once. Unlinking hurts nobody who has the file open; truncating would.
 struct RemoveJob final : KeeperJob {
-  RemoveJob(std::int64_t number, std::string file, std::string pin_file, bool whatever_is_pinned)
-      : KeeperJob(Kind::kRemove, number),
-        path(std::move(file)),
-        pins(std::move(pin_file)),
-        force(whatever_is_pinned) {}
+  struct File {
+    std::int64_t seq;
+    std::string path;
+    bool force;  // though a reader has pinned it
+  };
+  /// Requires: `files` is not empty.
+  RemoveJob(std::vector<File> what, std::string pin_file)
+      : KeeperJob(Kind::kRemove, what.front().seq),
+        files(std::move(what)),
+        pins(std::move(pin_file)) {}
 
   Result<bool> step() override {
+    if (results.size() < files.size()) {
+      results.push_back(remove(files[results.size()]));
+      return false;
+    }
+    std::set<std::string> folders;
+    for (const File& file : files) {
+      folders.insert(std::filesystem::path(file.path).parent_path().string());
+    }
+    for (const std::string& folder : folders) {
+      if (Status synced = segment_file::sync_path(folder, true); !synced.ok()) return synced;
+    }
+    return true;
+  }
+
+  /// How it went with a file; kBusy: it is being read.
+  Status result(std::size_t file) const {
+    if (!status.ok()) return status;
+    return file < results.size() ? results[file] : Status(Code::kBusy, "not tried");
+  }
+
+  const std::vector<File> files;
+  const std::string pins;
+  std::vector<Status> results;
+
+ private:
+  Status remove(const File& what) {
     auto lock = LockFile::open(pins, O_RDWR | O_CREAT, 0666);
     if (!lock.ok()) return lock.status();
-    Status alone = (*lock)->try_lock(seq);
-    if (alone.code() == Code::kBusy && !force) return Status(Code::kBusy, path + ": is being read");
+    const Status alone = (*lock)->try_lock(what.seq);
+    if (alone.code() == Code::kBusy && !what.force) {
+      return Status(Code::kBusy, what.path + ": is being read");
+    }
     // The main file first: a log without it is nothing, but not the other way round.
     for (const char* side : {"", "-wal", "-shm", "-journal"}) {
-      const std::string file = path + side;
+      const std::string file = what.path + side;
       if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
         return Status::from_errno("unlink " + file);
       }
     }
-    Status synced =
-        segment_file::sync_path(std::filesystem::path(path).parent_path().string(), true);
-    if (!synced.ok()) return synced;
-    return true;
+    return Status();
   }
-  const std::string path;
-  const std::string pins;
-  const bool force;
 };
 
 /// Thread safety: `post`, `step` and `take_done` from one thread; jobs run on the helper.

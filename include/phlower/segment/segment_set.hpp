@@ -208,7 +208,8 @@ class SegmentSet {
   Status finish_job(KeeperJob& job);
   Status made(const MakeJob& job);
   Status has_sealed(const SealJob& job);
-  Status has_removed(std::int64_t seq);
+  Status has_removed(const RemoveJob& job, MonoTime retry);
+  void settle_posted(std::int64_t seq, const Status& status, MonoTime retry);
   template <class Writer>
   Result<std::uint64_t> tend_family(FamilyWriters<Writer>& family, SegmentFamily kind,
                                     MonoTime now);
@@ -220,7 +221,7 @@ class SegmentSet {
   Result<std::uint64_t> tend_cap();
   void repost(MonoTime now);
   void post_seal(const SegmentInfo& info);
-  void post_remove(const SegmentInfo& info);
+  void post_remove(const std::vector<SegmentInfo>& going);
   void want_spare(SegmentFamily family, MonoTime now);
   bool may_post(std::int64_t seq, MonoTime now) const;
   Status look_at_clock(MonoTime now);

@@ -183,7 +183,7 @@ inline Status SegmentSet::take_up(const SegmentInfo& info) {
       return set_aside(info.seq, opened);
     }
     case SegmentState::kSealing: post_seal(info); return Status();
-    case SegmentState::kExpiring: post_remove(info); return Status();
+    case SegmentState::kExpiring: return Status();  // `repost` sees to it
     default: return Status();
   }
 }

@@ -1,29 +1,13 @@
-// What is done between slices: rotating, sealing, unlinking, keeping within the disk. Bodies of
-// class SegmentSet; included by segment_set.hpp alone.
+// What is done between slices: rotating, letting go, keeping within the disk. Bodies of class
+// SegmentSet; included by segment_set.hpp alone.
 #pragma once
 
 #include <sys/statvfs.h>
 
+#include "phlower/segment/segment_jobs.hpp"
 #include "phlower/segment/segment_set.hpp"
 
 namespace phlower {
-
-namespace upkeep_detail {
-inline constexpr Nanoseconds kLook = Milliseconds(20);      // for what time or size make due
-inline constexpr Nanoseconds kSlowLook = Seconds(1);        // for the disk, and other processes
-inline constexpr Nanoseconds kLateIdle = Seconds(30);       // a late segment is sealed after this
-inline constexpr Nanoseconds kRetry = Milliseconds(500);    // for a file that somebody reads
-inline constexpr Nanoseconds kPinPatience = Seconds(60);    // then it goes though it is pinned
-inline constexpr Nanoseconds kLeapPatience = Seconds(600);  // until a leap of the clock is believed
-inline constexpr std::int64_t kLeapUs = 60'000'000;         // less than this is no leap
-}  // namespace upkeep_detail
-
-inline const SegmentInfo* SegmentSet::spare_of(SegmentFamily family) const {
-  for (const SegmentInfo& info : catalog_->segments()) {
-    if (info.family == family && info.state == SegmentState::kSpare) return &info;
-  }
-  return nullptr;
-}
 
 inline bool SegmentSet::tend_due(MonoTime now) {
   return now >= next_look_ || !damaged_.empty() || keeper_.needs_steps() || keeper_.has_done();
@@ -52,116 +36,6 @@ inline Result<std::uint64_t> SegmentSet::tend(MonoTime now) {
   }
   measure_disk();
   return tend_cap();
-}
-
-// -- Jobs ---------------------------------------------------------------------------------------
-
-inline void SegmentSet::want_spare(SegmentFamily family, MonoTime now) {
-  Making& making = making_[static_cast<std::size_t>(family)];
-  if (making.seq != 0 || now < making.not_before) return;
-  SegmentInfo info;
-  info.seq = making.seq = catalog_->next_seq();
-  info.family = family;
-  catalog_->raise_next_seq(info.seq);
-  keeper_.post(std::make_unique<MakeJob>(info.seq, family, catalog_->path_of(info), now_us()));
-}
-
-inline void SegmentSet::post_seal(const SegmentInfo& info) {
-  Posted& posted = posted_[info.seq];
-  posted.kind = KeeperJob::Kind::kSeal;
-  posted.running = true;
-  keeper_.post(
-      std::make_unique<SealJob>(info.seq, info.family, catalog_->path_of(info), options_.store));
-}
-
-inline void SegmentSet::post_remove(const SegmentInfo& info) {
-  const MonoTime now = clock_.mono();
-  Posted& posted = posted_[info.seq];
-  if (posted.kind != KeeperJob::Kind::kRemove || posted.since == MonoTime()) posted.since = now;
-  posted.kind = KeeperJob::Kind::kRemove;
-  posted.running = true;
-  const bool force = now - posted.since >= upkeep_detail::kPinPatience;
-  keeper_.post(std::make_unique<RemoveJob>(info.seq, catalog_->path_of(info),
-                                           pin_file(options_.store.path), force));
-}
-
-// What could not be done the last time, and what another process left half done.
-inline void SegmentSet::repost(MonoTime now) {
-  for (const SegmentInfo& info : catalog_->segments()) {
-    const bool sealing = info.state == SegmentState::kSealing;
-    if (!sealing && info.state != SegmentState::kExpiring) continue;
-    if (!may_post(info.seq, now)) continue;
-    sealing ? post_seal(info) : post_remove(info);
-  }
-}
-
-inline Result<std::uint64_t> SegmentSet::tend_jobs() {
-  std::uint64_t changed = 0;
-  for (auto& job : keeper_.take_done()) {
-    Status status = job->status;
-    if (status.ok()) status = finish_job(*job);
-    const MonoTime retry = clock_.mono() + upkeep_detail::kRetry;
-    if (job->kind == KeeperJob::Kind::kMake) {
-      const auto family = static_cast<MakeJob&>(*job).family;
-      making_[static_cast<std::size_t>(family)] = {0, status.ok() ? MonoTime() : retry};
-    } else if (status.ok()) {
-      posted_.erase(job->seq);
-    } else {
-      posted_[job->seq].running = false;
-      posted_[job->seq].not_before = retry;
-    }
-    if (status.ok()) {
-      ++changed;
-      problem_.clear();
-      continue;
-    }
-    const Code code = status.code();
-    if (code == Code::kCorrupt || code == Code::kNotOurs) {
-      report_damage(job->seq, status);
-    } else if (code != Code::kBusy) {  // a reader in the way is everyday life
-      problem_ = status.message();
-      log_.warn_limited("upkeep", "{}; tried again", status.message());
-    }
-  }
-  return changed;
-}
-
-inline Status SegmentSet::finish_job(KeeperJob& job) {
-  switch (job.kind) {
-    case KeeperJob::Kind::kMake: return made(static_cast<MakeJob&>(job));
-    case KeeperJob::Kind::kSeal: return has_sealed(static_cast<SealJob&>(job));
-    case KeeperJob::Kind::kRemove: return has_removed(job.seq);
-  }
-  return Status();
-}
-
-inline Status SegmentSet::made(const MakeJob& job) {
-  SegmentInfo info;
-  info.seq = job.seq;
-  info.family = job.family;
-  return catalog_->update({info});
-}
-
-inline Status SegmentSet::has_sealed(const SealJob& job) {
-  const SegmentInfo* known = catalog_->find(job.seq);
-  if (known == nullptr || known->state != SegmentState::kSealing) return Status();
-  SegmentInfo info = *known;
-  const Sealed& sealed = job.sealing.sealed();
-  info.state = SegmentState::kSealed;
-  info.rows = sealed.rows;
-  info.details = sealed.details;
-  info.oldest_us = sealed.oldest_us;
-  info.newest_us = sealed.newest_us;
-  info.bytes = sealed.bytes;
-  info.checksum = sealed.checksum;
-  ++generation_;
-  return catalog_->update({info});
-}
-
-inline Status SegmentSet::has_removed(std::int64_t seq) {
-  ++generation_;
-  closed_here_.erase(seq);
-  return catalog_->update({}, {seq});
 }
 
 // -- Rotation -----------------------------------------------------------------------------------
@@ -346,8 +220,8 @@ inline Status SegmentSet::let_go(const std::vector<std::int64_t>& going, bool ea
                                 : (early ? totals_.details_dropped : totals_.details_expired);
     if (!posted_.contains(info.seq)) total += info.rows;  // not the second try
     if (on_close_) on_close_(info.seq);
-    post_remove(info);
   }
+  post_remove(put);
   ++generation_;
   return Status();
 }
