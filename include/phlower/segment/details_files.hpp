@@ -40,7 +40,7 @@ class DetailsFiles {
   }
 
   /// Adds the details of `packed` to a record of this tag. What has expired with its segment is
-  /// gone, without an error.
+  /// gone, without an error; kReload where it went after the catalog was read.
   Status read(std::int64_t packed, IdTag tag, Record& record) {
     const DetailsRef ref = DetailsRef::unpack(packed);
     if (!ref) return Status();
@@ -95,9 +95,8 @@ class DetailsFiles {
     const bool sealed = info->state == SegmentState::kSealed;
     auto db = segment_file::open_for_reading(catalog_.path_of(*info), sealed, kCacheBytes);
     if (!db.ok()) {
-      // Unlinked since the catalog was read.
-      if (db.status().code() == Code::kNotFound) return static_cast<File*>(nullptr);
-      return db.status();
+      if (db.status().code() != Code::kNotFound) return db.status();
+      return Status(Code::kReload, catalog_.path_of(*info) + ": has gone since; ask again");
     }
     make_room();
     open_.push_front(std::make_unique<File>(seq, *std::move(db), !sealed));

@@ -86,6 +86,8 @@ class Sealing {
     auto db = segment_file::open_for_writing(path_, options_, kCacheBytes);
     if (!db.ok()) return db.status();
     db_ = *std::move(db);
+    // The index goes through the log too: not on top of one that a reader keeps from being emptied.
+    if (Status status = empty_log(); !status.ok()) return status;
     if (family_ == SegmentFamily::kDetails) {
       const auto entries = segment_file::fact(db_, segment_schema::kDetailsKey, 0);
       const auto oldest = segment_file::fact(db_, segment_schema::kOldestKey, 0);
@@ -238,12 +240,16 @@ class Sealing {
     return db_.exec("COMMIT");
   }
 
+  Status empty_log() {
+    const int result =
+        sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (result == SQLITE_OK) return Status();
+    return sqlite::detail::error(db_.raw(), result, path_, "checkpoint");
+  }
+
   // All of the log into the file. Needs a moment in which nobody is in the middle of reading it.
   Status fold() {
-    int frames = 0;
-    const int result =
-        sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_TRUNCATE, &frames, nullptr);
-    if (result != SQLITE_OK) return sqlite::detail::error(db_.raw(), result, path_, "checkpoint");
+    if (Status status = empty_log(); !status.ok()) return status;
     // Not where somebody has the file open: then an empty log stays beside it until it goes.
     // Whoever opens it from now on looks at the main file alone.
     static_cast<void>(db_.query_text("PRAGMA journal_mode = DELETE").status());

@@ -206,7 +206,8 @@ inline Status SegmentedStore::put_version(RowsWriter& rows, std::uint32_t row, c
   Status status = rows.load_row(row, stored);
   lend_writers();
   if (status.ok()) status = shelf_.details().read(stored.details, key.tag(), stored.record);
-  if (!status.ok()) return status;
+  // Reload: expired, on a disk that had no room to note it.
+  if (!status.ok() && status.code() != Code::kReload) return status;
   const RecordView old = stored.record.view();
   const RecordView merged = merge_versions(old, record);
   const std::int64_t at_us = row_time_us(merged, stored.at_us);
