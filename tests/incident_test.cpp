@@ -194,6 +194,30 @@ TEST(Incident, pr27_disk_full) {
   });
 }
 
+// What would have kept the disk from filling by our own doing: a share of it is the most we take.
+TEST(Incident, pr27_never_takes_more_than_its_share) {
+  EngineRig rig;
+  const TempDir disk;
+  on_a_small_disk(disk.path(), "24m", [&] {
+    set_up(rig, disk.path());
+    rig.options.disk.cap_percent = 10;
+    rig.options.disk.floor = Hours(2);
+    rig.open();
+    rig.attach();
+    const std::uint64_t whole = free_bytes(disk.path());
+    for (int hour = 0; hour < 20; ++hour) {
+      submit_many(rig, "h" + std::to_string(hour) + "-", 2500);
+      rig.clock.advance(Hours(1));
+      rig.settle(200);
+    }
+    rig.settle(300);
+    EXPECT_GT(rig.engine->stats().files.dropped_invocations, 0u);
+    EXPECT_LT(whole - free_bytes(disk.path()), whole / 10 + (1 << 20));
+    EXPECT_EQ(rig.engine->stats().failures, 0u);
+    expect_all(rig, "h19-", 2500);
+  });
+}
+
 // The same where mounts are not allowed: a disk that says "full" to every write until it is healed.
 TEST(Incident, pr27_disk_full_of_a_disk_that_says_so) {
   testing::FaultVfs faults;
