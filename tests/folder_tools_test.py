@@ -183,6 +183,23 @@ class FolderTools(unittest.TestCase):
         self.assertTrue(os.path.exists(os.path.join(self.data, "quarantine", f"inv-{seq}.db")))
         self.run_tool(PURGE, "--verify", self.data)
 
+    def test_verifies_a_folder_whose_newest_segment_is_missing(self):
+        self.replay("--rate", "200", "--records", "50", "--quiet")
+        path, = [os.path.join(self.data, name) for name in os.listdir(self.data)
+                 if name.startswith("inv-") and name.endswith(".db")]
+        os.unlink(path)
+        self.assertIn("missing", self.run_tool(PURGE, "--verify", self.data, code=1).stderr)
+        self.run_tool(PURGE, "--verify", self.data)
+        self.assertEqual(json.loads(self.query("count").stdout)["total"], 0)
+
+    def test_follows_from_where_the_list_began(self):
+        self.replay("--rate", "200", "--records", "50", "--quiet")
+        follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow", "--limit", "3"],
+                                    stdout=subprocess.PIPE, text=True)
+        time.sleep(1.2)
+        follower.send_signal(signal.SIGINT)
+        self.assertEqual(len(follower.communicate(timeout=20)[0].splitlines()), 3)
+
     def test_adopts_a_file_and_lets_it_go_or_rescues_its_newest_hours(self):
         old = self.old_file()
         before = content(old)

@@ -154,6 +154,7 @@ class QueryRun {
   Status follow(std::vector<Record> records) {
     std::map<std::pair<std::int64_t, std::string>, std::string> seen;  // to the state it was in
     std::int64_t newest = 0;
+    const std::int64_t first = records.empty() ? 0 : to_us(row_time(records.back()));
     if (!json_) put(list_head(options_.utc));
     while (!stop_requested()) {
       std::reverse(records.begin(), records.end());
@@ -161,6 +162,7 @@ class QueryRun {
       for (const Record& record : records) {
         const std::int64_t at = to_us(row_time(record));
         newest = std::max(newest, std::min(at, now));  // a time in the future is no news
+        if (at < first) continue;                      // was there before, behind the limit
         if (!seen.emplace(std::pair(at, record.task_id), record.state).second) continue;
         put(json_ ? dumped(to_json(record)) : list_line(record, options_.utc));
       }

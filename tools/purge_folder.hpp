@@ -205,12 +205,26 @@ class FolderPurge {
         return status;
       ++outcome_.damaged;
       std::fprintf(stderr, "phlower-purge: %s\n", std::string(status.message()).c_str());
-      if (info.open_for_writing()) continue;  // whoever writes it deals with it
-      if (status = set_segment_aside(*catalog, info); !status.ok()) return status;
+      if (status = set_aside(*catalog, info); !status.ok()) return status;
     }
     outcome_.done = outcome_.damaged == 0;
-    if (outcome_.damaged > 0) outcome_.failure = "damaged segments were set aside in quarantine/";
+    if (outcome_.damaged > 0) {
+      outcome_.failure = "damaged segments were set aside; their files are in quarantine/";
+    }
     return Status();
+  }
+
+  // What an engine writes at this moment is left to it.
+  Status set_aside(Catalog& catalog, const SegmentInfo& info) {
+    auto lock = LockFile::open(SegmentSet::pin_file(options_.target), O_RDWR | O_CREAT, 0666);
+    if (!lock.ok()) return lock.status();
+    const bool engine = (*lock)->try_lock(SegmentSet::kEngineByte).code() == Code::kBusy;
+    if (engine && info.open_for_writing()) {
+      outcome_.note =
+          "an engine writes a damaged segment; it stops, and sets it aside at its start";
+      return Status();
+    }
+    return set_segment_aside(catalog, info);
   }
 
   static bool has_changed_meanwhile(Catalog& catalog, const SegmentInfo& info) {
