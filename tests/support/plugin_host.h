@@ -14,15 +14,15 @@
 #include "phlower/plugin.h"
 
 /* Every function of plugin.h: f.engine_new is phlower_engine_new. */
-#define PLUGIN_FUNCTIONS(X)                                                                        \
-  X(abi_version)                                                                                   \
-  X(plugin_query)                                                                                  \
-  X(plugin_facts) X(plugin_quiesced) X(strerror) X(metrics_describe) X(config_key) X(config_check) \
-      X(engine_new) X(engine_start) X(engine_tick) X(engine_event_fd) X(engine_wake)               \
-          X(engine_submit) X(engine_flush) X(engine_reload) X(engine_stats) X(engine_health)       \
-              X(engine_metrics_read) X(engine_histogram_read) X(engine_get) X(engine_list)         \
-                  X(engine_drain) X(engine_stop) X(engine_destroy) X(producer_open)                \
-                      X(producer_submit) X(producer_close)
+/* clang-format off */
+#define PLUGIN_FUNCTIONS(X) \
+  X(abi_version) X(plugin_query) X(plugin_facts) X(plugin_quiesced) X(strerror) \
+  X(metrics_describe) X(config_key) X(config_check) X(engine_new) X(engine_start) \
+  X(engine_tick) X(engine_event_fd) X(engine_wake) X(engine_submit) X(engine_flush) \
+  X(engine_reload) X(engine_stats) X(engine_health) X(engine_metrics_read) \
+  X(engine_histogram_read) X(engine_get) X(engine_list) X(engine_drain) X(engine_stop) \
+  X(engine_destroy) X(producer_open) X(producer_submit) X(producer_close)
+/* clang-format on */
 
 #define DECLARE_FUNCTION(name) __typeof__(&phlower_##name) name;
 typedef struct Functions {
