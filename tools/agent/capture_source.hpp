@@ -20,11 +20,11 @@ class CaptureSource final : public Source {
   /// Errors: those of opening the file.
   static Result<std::unique_ptr<CaptureSource>> open(const AgentOptions& options,
                                                      PluginEngine& engine, Counters& counters,
-                                                     Log log) {
+                                                     const Log& log) {
     Result<CaptureReader> reader = CaptureReader::open(options.capture.path);
     if (!reader.ok()) return reader.status();
     return std::unique_ptr<CaptureSource>(
-        new CaptureSource(options, *std::move(reader), engine, counters, std::move(log)));
+        new CaptureSource(options, *std::move(reader), engine, counters, log));
   }
 
   std::string_view name() const override { return "capture"; }
@@ -55,7 +55,7 @@ class CaptureSource final : public Source {
   static constexpr int kLinesPerTurn = 64;
 
   CaptureSource(const AgentOptions& options, CaptureReader reader, PluginEngine& engine,
-                Counters& counters, Log log)
+                Counters& counters, const Log& log)
       : path_(options.capture.path),
         at_end_(options.capture.at_end),
         log_(log),

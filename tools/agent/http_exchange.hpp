@@ -105,7 +105,7 @@ class HttpExchange final : private httplib::Server {
     if (answer.status == 401) to.set_header("WWW-Authenticate", "Bearer");
     to.set_header("Cache-Control", "no-store");
     to.set_header("X-Content-Type-Options", "nosniff");
-    to.set_content(std::move(answer.body), answer.type.c_str());
+    to.set_content(answer.body, answer.type);
   }
 
   const Route route_;

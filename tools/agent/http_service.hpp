@@ -44,7 +44,8 @@ class HttpService {
  public:
   /// Listens and serves. Errors: kInvalidConfig, kBusy (the address is taken), kPermission, kIo.
   static Result<std::unique_ptr<HttpService>> open(const HttpOptions& options, PluginEngine& engine,
-                                                   Counters& counters, Clock& clock, Log log) {
+                                                   Counters& counters, Clock& clock,
+                                                   const Log& log) {
     std::unique_ptr<HttpService> service(new HttpService(options, engine, counters));
     if (Status status = service->read_token(options); !status.ok()) return status;
     if (Status status = service->listen(options); !status.ok()) return status;

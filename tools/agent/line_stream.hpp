@@ -29,7 +29,7 @@ enum class LineTurn : std::uint8_t {
 /// Lines of one client or of stdin. A bad line is counted and told to `answer`, the next follows.
 class LineStream {
  public:
-  using Answer = std::function<void(std::string)>;
+  using Answer = std::function<void(const std::string&)>;
 
   LineStream(int fd, std::size_t line_max_bytes, Outlet& outlet, Answer answer)
       : fd_(fd), line_max_(line_max_bytes), outlet_(outlet), answer_(std::move(answer)) {}

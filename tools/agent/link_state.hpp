@@ -25,7 +25,7 @@ inline Result<std::string> read_secret(const std::string& path) {
 /// Counts connections and the time without one.
 class LinkState {
  public:
-  LinkState(Counters& counters, const std::string& source, RetryPause pause, MonoTime now)
+  LinkState(Counters& counters, const std::string& source, const RetryPause& pause, MonoTime now)
       : connected_(counters.make("phlower_agent_connected", "1 while events are subscribed to.",
                                  source, CountKind::kGauge)),
         connects_(counters.make("phlower_agent_connects_total",
@@ -38,7 +38,7 @@ class LinkState {
                               "Attempts to connect that failed.", source)),
         away_ms_(counters.make("phlower_agent_unsubscribed_milliseconds_total",
                                "Time without a subscription since the start.", source)),
-        pause_(std::move(pause)),
+        pause_(pause),
         counted_(now) {}
 
   void up(MonoTime now) {

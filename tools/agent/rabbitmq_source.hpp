@@ -23,11 +23,11 @@ class RabbitmqSource final : public Source {
  public:
   static Result<std::unique_ptr<RabbitmqSource>> open(const AgentOptions& options,
                                                       PluginEngine& engine, Counters& counters,
-                                                      Clock& clock, Log log) {
+                                                      Clock& clock, const Log& log) {
     Result<BrokerUrl> url = parse_broker_url(options.rabbitmq.url, BrokerKind::kAmqp);
     if (!url.ok()) return url.status();
     return std::unique_ptr<RabbitmqSource>(
-        new RabbitmqSource(options, *std::move(url), engine, counters, clock, std::move(log)));
+        new RabbitmqSource(options, *std::move(url), engine, counters, clock, log));
   }
 
   std::string_view name() const override { return "rabbitmq"; }
@@ -75,7 +75,7 @@ class RabbitmqSource final : public Source {
   static constexpr std::size_t kTurnBytes = 256 << 10;
 
   RabbitmqSource(const AgentOptions& options, BrokerUrl url, PluginEngine& engine,
-                 Counters& counters, Clock& clock, Log log)
+                 Counters& counters, Clock& clock, const Log& log)
       : options_(options.rabbitmq),
         url_(std::move(url)),
         log_(log),

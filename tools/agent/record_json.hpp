@@ -21,7 +21,8 @@ inline Json record_json(const phlower_record& record, bool details) {
     return value.size == 0 ? Json() : Json(text_of(value));
   };
   const auto time = [](std::int64_t ns) {
-    return ns > 0 ? Json(static_cast<double>(ns / 1000) / 1e6) : Json();  // rows have microseconds
+    const std::int64_t us = ns / 1000;  // which is what rows have
+    return us > 0 ? Json(static_cast<double>(us) / 1e6) : Json();
   };
   Json json = {
       {"task_id", text_of(record.task_id)},

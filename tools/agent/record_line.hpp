@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "phlower/celery/event.hpp"
 #include "phlower/celery/json.hpp"
@@ -46,6 +47,7 @@ inline Status bad(std::string_view field, std::string_view what) {
 
 inline Status unknown(std::string_view name) {
   std::vector<std::string_view> known;
+  known.reserve(kTexts.size() + kNumbers.size() + kFlags.size());
   for (const auto& [field, member] : kTexts) known.push_back(field);
   for (const auto& [field, member] : kNumbers) known.push_back(field);
   for (const auto& [field, flag] : kFlags) known.push_back(field);

@@ -71,11 +71,11 @@ class RedisSource final : public Source {
  public:
   static Result<std::unique_ptr<RedisSource>> open(const AgentOptions& options,
                                                    PluginEngine& engine, Counters& counters,
-                                                   Clock& clock, Log log) {
+                                                   Clock& clock, const Log& log) {
     Result<BrokerUrl> url = parse_broker_url(options.redis.url, BrokerKind::kRedis);
     if (!url.ok()) return url.status();
     return std::unique_ptr<RedisSource>(
-        new RedisSource(options, *std::move(url), engine, counters, clock, std::move(log)));
+        new RedisSource(options, *std::move(url), engine, counters, clock, log));
   }
 
   /// The channels of one database, or of all where the URL names none.
@@ -124,7 +124,7 @@ class RedisSource final : public Source {
   static constexpr std::size_t kTurnBytes = 256 << 10;
 
   RedisSource(const AgentOptions& options, BrokerUrl url, PluginEngine& engine, Counters& counters,
-              Clock& clock, Log log)
+              Clock& clock, const Log& log)
       : options_(options.redis),
         url_(std::move(url)),
         pattern_(options_.pattern.empty() ? default_pattern(url_) : options_.pattern),

@@ -28,14 +28,14 @@ class SocketSource final : public Source {
   /// Errors: kBusy (another process listens there), kPermission, kIo.
   static Result<std::unique_ptr<SocketSource>> open(const SocketOptions& options,
                                                     PluginEngine& engine, Counters& counters,
-                                                    Log log) {
+                                                    const Log& log) {
     const mode_t mode = options.access == Access::kOwner   ? 0600
                         : options.access == Access::kGroup ? 0660
                                                            : 0666;
     Result<UnixListener> listener = UnixListener::open(options.path, mode);
     if (!listener.ok()) return listener.status();
     return std::unique_ptr<SocketSource>(
-        new SocketSource(options, *std::move(listener), engine, counters, std::move(log)));
+        new SocketSource(options, *std::move(listener), engine, counters, log));
   }
 
   std::string_view name() const override { return "socket"; }
@@ -86,7 +86,7 @@ class SocketSource final : public Source {
 
   struct Client {
     Client(int its_fd, std::size_t line_max, Outlet& outlet)
-        : fd(its_fd), stream(its_fd, line_max, outlet, [this](std::string text) {
+        : fd(its_fd), stream(its_fd, line_max, outlet, [this](const std::string& text) {
             out.append(text).append("\n");
           }) {}
     Client(const Client&) = delete;
@@ -103,7 +103,7 @@ class SocketSource final : public Source {
   };
 
   SocketSource(const SocketOptions& options, UnixListener listener, PluginEngine& engine,
-               Counters& counters, Log log)
+               Counters& counters, const Log& log)
       : options_(options),
         listener_(std::move(listener)),
         log_(log),

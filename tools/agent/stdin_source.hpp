@@ -15,7 +15,7 @@ namespace phlower::agent {
 /// Reads until the end of input; bad lines are logged, for nobody is there to answer.
 class StdinSource final : public Source {
  public:
-  StdinSource(const StdinOptions& options, PluginEngine& engine, Counters& counters, Log log)
+  StdinSource(const StdinOptions& options, PluginEngine& engine, Counters& counters, const Log& log)
       : options_(options),
         log_(log),
         outlet_(engine, counters, "stdin", log),
