@@ -22,8 +22,10 @@
  */
 #pragma once
 
+/* NOLINTBEGIN(modernize-deprecated-headers): this is C */
 #include <stddef.h>
 #include <stdint.h>
+/* NOLINTEND(modernize-deprecated-headers) */
 
 #ifdef __cplusplus
 extern "C" {
