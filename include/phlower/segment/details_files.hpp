@@ -55,8 +55,9 @@ class DetailsFiles {
   }
 
  private:
-  static constexpr std::size_t kOpenMax = 16;
-  static constexpr std::uint64_t kCacheBytes = 256 << 10;
+  // More than the spans of a lifetime: opening a file costs several look-ups.
+  static constexpr std::size_t kOpenMax = 40;
+  static constexpr std::uint64_t kCacheBytes = 128 << 10;
 
   struct File {
     explicit File(DetailsWriter& from)
