@@ -15,9 +15,11 @@
  * the callbacks as those of a host that defines them. */
 #pragma once
 
+/* NOLINTBEGIN(modernize-deprecated-headers): this is C */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+/* NOLINTEND(modernize-deprecated-headers) */
 
 #define PHLOWER_ENVOY_ABI_V1 "v0.1.0"
 #define PHLOWER_ENVOY_ABI_V2 "v0.2.0"
