@@ -6,16 +6,6 @@
 
 namespace phlower {
 
-namespace upkeep_detail {
-inline constexpr Nanoseconds kLook = Milliseconds(20);      // for what time or size make due
-inline constexpr Nanoseconds kSlowLook = Seconds(1);        // for the disk, and other processes
-inline constexpr Nanoseconds kLateIdle = Seconds(30);       // a late segment is sealed after this
-inline constexpr Nanoseconds kRetry = Milliseconds(500);    // for a file that somebody reads
-inline constexpr Nanoseconds kPinPatience = Seconds(60);    // then it goes though it is pinned
-inline constexpr Nanoseconds kLeapPatience = Seconds(600);  // until a leap of the clock is believed
-inline constexpr std::int64_t kLeapUs = 60'000'000;         // less than this is no leap
-}  // namespace upkeep_detail
-
 inline const SegmentInfo* SegmentSet::spare_of(SegmentFamily family) const {
   for (const SegmentInfo& info : catalog_->segments()) {
     if (info.family == family && info.state == SegmentState::kSpare) return &info;
