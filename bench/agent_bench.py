@@ -130,8 +130,9 @@ def paced(arguments, redis, messages, events):
             wait_for("all events", lambda: metric("phlower_agent_events_total") >= events, 30)
         except AssertionError:
             pass
+        # Not tasks_missed: the capture's own heartbeats count tasks of which it has no task-started.
         gaps = {name: metric(f"phlower_agent_{name}_total") for name in
-                ("connections_lost", "records_refused", "messages_bad", "tasks_missed")}
+                ("connections_lost", "records_refused", "messages_bad")}
         gaps["events_missing"] = events - metric("phlower_agent_events_total")
         return events / took, gaps, rig.json("/healthz")[1]
     finally:
