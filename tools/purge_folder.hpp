@@ -158,6 +158,7 @@ class FolderPurge {
   Status remove_beside_engine(Catalog& catalog, std::vector<SegmentInfo> going) {
     while (!going.empty()) {
       std::vector<RemoveJob::File> files;
+      files.reserve(going.size());
       for (const SegmentInfo& info : going) {
         files.push_back({info.seq, catalog.path_of(info), false});
       }
