@@ -71,16 +71,8 @@ template <class Body>
 std::int32_t guarded(phlower_err* err, Body&& body) noexcept {
   try {
     return give_error(err, body());
-  } catch (const std::bad_alloc&) {
-    return give_error(err, Status(Code::kInternal));
-  } catch (const std::exception& error) {
-    try {
-      return give_error(err, Status(Code::kInternal, error.what()));
-    } catch (...) {
-      return PHLOWER_E_INTERNAL;
-    }
   } catch (...) {
-    return PHLOWER_E_INTERNAL;
+    return give_error(err, exception_status());
   }
 }
 

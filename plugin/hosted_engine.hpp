@@ -275,9 +275,15 @@ class alignas(64) HostedEngine {
     return !ticked_;
   }
 
-  TickReport tick_once(Nanoseconds budget) {
+  // Nothing may come out of the plugin's own threads: it would end the host.
+  TickReport tick_once(Nanoseconds budget) noexcept {
     TickReport report = engine_->tick(budget);
-    if (publisher_->after_tick(clock_.mono(), report.spent - budget, *engine_)) publish();
+    try {
+      const bool due = publisher_->after_tick(clock_.mono(), report.spent - budget, *engine_);
+      if (due || is_fatal(report.status)) publish();
+    } catch (
+        ...) {  // without memory for new figures the last ones stay, and health tells their age
+    }
     return report;
   }
   void publish() { publisher_->publish(*engine_, lanes_.times(), clock_.mono()); }
@@ -326,7 +332,11 @@ class alignas(64) HostedEngine {
       if (ending_.load()) break;
       clear_event();
       const TickReport report = tick_once(kThreadBudget);
-      if (!turns_.wanted() && !ending_.load()) engine_->wait(report);
+      if (turns_.wanted() || ending_.load()) continue;
+      try {
+        engine_->wait(report);
+      } catch (...) {  // a clock of the host's that throws: the next tick meets it too, and says so
+      }
     }
   }
 

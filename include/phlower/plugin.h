@@ -7,15 +7,19 @@
  *     `phlower_err` (may be NULL), it is filled when the code is not PHLOWER_OK.
  *  2. `struct_size` is the first member of every struct and is set by the caller to sizeof, inputs
  *     and outputs alike. A smaller struct of an older caller and a larger one of a younger caller
- * are both taken: what is missing counts as 0, what is unknown must be 0 (else PHLOWER_E_ABI); of
- * an output only the caller's bytes are written. Smaller than in version 1.0: PHLOWER_E_ABI.
+ *     are both taken: what is missing counts as 0, what is unknown must be 0 (else PHLOWER_E_ABI);
+ *     of an output only the caller's bytes are written. Smaller than in version 1.0: PHLOWER_E_ABI.
  *  3. Nothing allocated on one side is freed on the other. Text goes both ways as pointer and size,
  *     is borrowed for the duration of the call, is UTF-8, and need not end with a NUL.
  *  4. Calls on one engine are made by one thread at a time, not always the same one, unless they
- * are marked ANY THREAD: those may come from any thread at any moment between `new` and `destroy`.
+ *     are marked ANY THREAD: those may come from any thread at any moment between `new` and
+ *     `destroy`.
  *  5. A handle belongs to the process that made it: after fork its child gets PHLOWER_E_FORKED.
  *     A pointer that is no live handle gets PHLOWER_E_HANDLE as far as that can be told.
- *  6. No function prints, aborts, throws, installs a signal handler or changes the locale.
+ *  6. No function prints, aborts, throws, installs a signal handler or changes the locale, and no
+ *     thread of the plugin's does. Memory that runs out within a tick ends the engine, not the
+ *     host: tick says PHLOWER_E_INTERNAL from then on, health is failed, and what was accepted
+ *     waits in the ring for the next start.
  *  7. Times are nanoseconds: of the Unix epoch in `*_at_ns`, else durations.
  *  8. Versions: the major is in the symbol version (PHLOWER_1) and never changes meaning; the minor
  *     only adds functions, codes, and members at the ends of structs.

@@ -63,26 +63,26 @@ class Engine {
   }
 
   /// Does what is due, in slices, until about `budget` is used. Longer only by the part of a slice
-  /// that cannot be interrupted: one statement, one commit, or one checkpoint.
-  TickReport tick(Nanoseconds budget) {
+  /// that cannot be interrupted: one statement, one commit, or one checkpoint. An exception (memory
+  /// ran out, a clock that throws) ends this engine like corruption does: what is committed is
+  /// whole, the rest waits in the ring for the next engine.
+  TickReport tick(Nanoseconds budget) noexcept {
     TickReport report;
-    const MonoTime begin = clock_.mono();
-    const MonoTime deadline = begin + budget;
-    MonoTime now = begin;
-    bool worked = true;
-    while (worked && now < deadline && !trouble_.fatal()) {
-      worked = step(now, deadline, report);
-      now = clock_.mono();
+    try {
+      run_slices(budget, report);
+    } catch (...) {
+      trouble_.note(exception_status(), MonoTime());
+      report.status = trouble_.fatal_status();
     }
-    report.spent = now - begin;
-    report.may_wait = !worked;
-    report.next_due = worked ? now : agenda_->next_due(now);
-    if (trouble_.fatal()) report.status = trouble_.fatal_status();
     return report;
   }
 
   /// Sleeps until the report's time or until a record comes. Blocks: at most that long.
   void wait(const TickReport& report) {
+    if (trouble_.fatal()) {
+      std::this_thread::sleep_for(kFinishedPause);  // for a loop that looks at nothing
+      return;
+    }
     const Nanoseconds left = report.next_due - clock_.mono();
     if (!report.may_wait || left <= Nanoseconds(0)) return;
     if (agenda_->records_wait() || trouble_.blocking()) {
@@ -164,6 +164,8 @@ class Engine {
   std::uint64_t purge_backlog_rows() { return store_->purge_backlog_rows(clock_.wall()); }
 
  private:
+  static constexpr Nanoseconds kFinishedPause = Milliseconds(100);
+
   struct Salvage {
     std::string path;
     std::unique_ptr<RingSalvage> ring;
@@ -225,6 +227,21 @@ class Engine {
     log_.warn_limited("ring", "{}: the ring was removed or replaced; a new one is made",
                       options_.ring.path);
     if (Status status = open_ring(); !status.ok()) trouble_.note(status, clock_.mono());
+  }
+
+  void run_slices(Nanoseconds budget, TickReport& report) {
+    const MonoTime begin = clock_.mono();
+    const MonoTime deadline = begin + budget;
+    MonoTime now = begin;
+    bool worked = true;
+    while (worked && now < deadline && !trouble_.fatal()) {
+      worked = step(now, deadline, report);
+      now = clock_.mono();
+    }
+    report.spent = now - begin;
+    report.may_wait = !worked || trouble_.fatal();
+    report.next_due = worked ? now : agenda_->next_due(now);
+    if (trouble_.fatal()) report.status = trouble_.fatal_status();
   }
 
   // One decision and one slice. False: nothing is due.

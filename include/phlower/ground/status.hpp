@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -118,6 +120,24 @@ class [[nodiscard]] Status {
   Code code_ = Code::kOk;
   std::shared_ptr<const Detail> detail_;
 };
+
+/// What the exception that is being handled says, as kInternal. For the edges of the library and
+/// the bodies of its threads. Requires: called in a handler.
+inline Status exception_status() noexcept {
+  try {
+    try {
+      std::rethrow_exception(std::current_exception());
+    } catch (const std::bad_alloc&) {
+      return {Code::kInternal, "out of memory"};
+    } catch (const std::exception& error) {
+      return {Code::kInternal, error.what()};
+    } catch (...) {
+      return {Code::kInternal, "an exception of an unknown type"};
+    }
+  } catch (...) {  // not even room for the words
+    return Status(Code::kInternal);
+  }
+}
 
 /// True for errors after which the engine can never go on by itself. They are sticky.
 inline bool is_fatal(const Status& status) noexcept {
