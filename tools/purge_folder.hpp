@@ -168,6 +168,12 @@ class FolderPurge {
         if (!step.ok()) return step.status();
         done = *step;
       }
+      FreeJob space(std::move(job.remains));
+      for (bool done = false; !done;) {
+        const auto step = space.step();
+        if (!step.ok()) return step.status();
+        done = *step;
+      }
       std::vector<SegmentInfo> left;
       std::vector<std::int64_t> gone;
       for (std::size_t i = 0; i < going.size(); ++i) {

@@ -77,6 +77,7 @@
 #include "phlower/segment/id_pages.hpp"
 #include "phlower/segment/keeper.hpp"
 #include "phlower/segment/layout.hpp"
+#include "phlower/segment/remove_job.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/row_chunks.hpp"
 #include "phlower/segment/row_codec.hpp"

@@ -1,26 +1,24 @@
-// Work on files that nobody writes any more, or not yet: sealing, removing, making the next ones.
+// Work on files that nobody writes any more, or not yet: sealing, removing (remove_job.hpp), making
+// the next ones.
 // One helper thread does it, because an fsync, an unlink of a large file and a checksum cannot be
 // cut into slices. It touches no file that the writer writes, and not the catalog. A host that
 // wants no threads has the same steps done in slices of the engine, some of them as long as the
 // disk takes.
 #pragma once
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <deque>
-#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "phlower/ring/locks.hpp"
 #include "phlower/segment/seal.hpp"
 #include "phlower/segment/segment_file.hpp"
 
@@ -28,7 +26,7 @@ namespace phlower {
 
 /// One thing to do for one segment. `step` is called until it says true or fails.
 struct KeeperJob {
-  enum class Kind : std::uint8_t { kMake, kSeal, kRemove };
+  enum class Kind : std::uint8_t { kMake, kSeal, kRemove, kFree };
 
   KeeperJob(Kind what, std::int64_t number) : kind(what), seq(number) {}
   virtual ~KeeperJob() = default;
@@ -59,64 +57,6 @@ struct SealJob final : KeeperJob {
   Sealing sealing;
 };
 
-/// Removes database files with what stands beside them, a file a step, and then makes sure of all
-/// of them at once. Unlinking hurts nobody who has the file open; truncating would.
-struct RemoveJob final : KeeperJob {
-  struct File {
-    std::int64_t seq;
-    std::string path;
-    bool force;  // though a reader has pinned it
-  };
-  /// Requires: `files` is not empty.
-  RemoveJob(std::vector<File> what, std::string pin_file)
-      : KeeperJob(Kind::kRemove, what.front().seq),
-        files(std::move(what)),
-        pins(std::move(pin_file)) {}
-
-  Result<bool> step() override {
-    if (results.size() < files.size()) {
-      results.push_back(remove(files[results.size()]));
-      return false;
-    }
-    std::set<std::string> folders;
-    for (const File& file : files) {
-      folders.insert(std::filesystem::path(file.path).parent_path().string());
-    }
-    for (const std::string& folder : folders) {
-      if (Status synced = segment_file::sync_path(folder, true); !synced.ok()) return synced;
-    }
-    return true;
-  }
-
-  /// How it went with a file; kBusy: it is being read.
-  Status result(std::size_t file) const {
-    if (!status.ok()) return status;
-    return file < results.size() ? results[file] : Status(Code::kBusy, "not tried");
-  }
-
-  const std::vector<File> files;
-  const std::string pins;
-  std::vector<Status> results;
-
- private:
-  Status remove(const File& what) {
-    auto lock = LockFile::open(pins, O_RDWR | O_CREAT, 0666);
-    if (!lock.ok()) return lock.status();
-    const Status alone = (*lock)->try_lock(what.seq);
-    if (alone.code() == Code::kBusy && !what.force) {
-      return Status(Code::kBusy, what.path + ": is being read");
-    }
-    // The main file first: a log without it is nothing, but not the other way round.
-    for (const char* side : {"", "-wal", "-shm", "-journal"}) {
-      const std::string file = what.path + side;
-      if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
-        return Status::from_errno("unlink " + file);
-      }
-    }
-    return Status();
-  }
-};
-
 /// Thread safety: `post`, `step` and `take_done` from one thread; jobs run on the helper.
 class Keeper {
  public:
@@ -137,6 +77,7 @@ class Keeper {
   void post(std::unique_ptr<KeeperJob> job) {
     {
       const std::lock_guard guard(mutex_);
+      done_.reserve(open_ + 1);  // the thread must not need memory to say that it is done
       waiting_.push_back(std::move(job));
       ++open_;
     }
@@ -157,7 +98,9 @@ class Keeper {
   std::vector<std::unique_ptr<KeeperJob>> take_done() {
     const std::lock_guard guard(mutex_);
     std::vector<std::unique_ptr<KeeperJob>> taken;
-    taken.swap(done_);
+    taken.reserve(done_.size());
+    std::move(done_.begin(), done_.end(), std::back_inserter(taken));
+    done_.clear();  // its room stays
     open_ -= taken.size();
     return taken;
   }
@@ -176,10 +119,15 @@ class Keeper {
 
  private:
   // True: done, well or not.
-  static bool step_of(KeeperJob& job) {
-    const auto done = job.step();
-    job.status = done.status();
-    return !done.ok() || *done;
+  static bool step_of(KeeperJob& job) noexcept {
+    try {
+      const auto done = job.step();
+      job.status = done.status();
+      return !done.ok() || *done;
+    } catch (...) {  // out of memory: tried again like any other failure
+      job.status = exception_status();
+      return true;
+    }
   }
 
   // The host's signals are for the host's threads.

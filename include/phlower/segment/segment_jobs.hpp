@@ -97,6 +97,7 @@ inline Status SegmentSet::finish_job(KeeperJob& job) {
       settle_posted(job.seq, status, retry);
       return status;
     case KeeperJob::Kind::kRemove: return has_removed(static_cast<RemoveJob&>(job), retry);
+    case KeeperJob::Kind::kFree: break;
   }
   return status;
 }
@@ -135,7 +136,8 @@ inline Status SegmentSet::has_sealed(const SealJob& job) {
 
 // What is gone leaves the catalog, all at once; the first error that is more than a reader in the
 // way.
-inline Status SegmentSet::has_removed(const RemoveJob& job, MonoTime retry) {
+inline Status SegmentSet::has_removed(RemoveJob& job, MonoTime retry) {
+  if (!job.remains.empty()) keeper_.post(std::make_unique<FreeJob>(std::move(job.remains)));
   std::vector<std::int64_t> gone;
   for (std::size_t i = 0; i < job.files.size(); ++i) {
     if (job.result(i).ok()) gone.push_back(job.files[i].seq);

@@ -28,6 +28,7 @@
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/details_writer.hpp"
 #include "phlower/segment/keeper.hpp"
+#include "phlower/segment/remove_job.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/rows_writer.hpp"
 #include "phlower/segment/settings.hpp"
@@ -218,7 +219,7 @@ class SegmentSet {
   Status finish_job(KeeperJob& job);
   Status made(const MakeJob& job);
   Status has_sealed(const SealJob& job);
-  Status has_removed(const RemoveJob& job, MonoTime retry);
+  Status has_removed(RemoveJob& job, MonoTime retry);
   void settle_posted(std::int64_t seq, const Status& status, MonoTime retry);
   template <class Writer>
   Result<std::uint64_t> tend_family(FamilyWriters<Writer>& family, SegmentFamily kind,
