@@ -191,7 +191,7 @@ typedef struct phlower_reload_report {
  */
 typedef struct phlower_stats {
   uint32_t struct_size;
-  uint32_t counts_exact; /* 0 while rows are recounted after a start */
+  uint32_t counts_exact; /* 0: estimates; rows are recounted, or a file was adopted */
   uint64_t offered;
   uint64_t accepted;
   uint64_t refused;

@@ -267,6 +267,7 @@ inline Counts SegmentedStore::counts() const {
     }
     counts.invocations += info.rows;
     counts.details += info.details;
+    if (info.state == SegmentState::kAdopted) counts.exact = false;  // a span of row ids
     if (info.rows > 0 && info.state == SegmentState::kSealed) note(info.oldest_us, info.newest_us);
   }
   set_->rows().each([&](auto& open) {
