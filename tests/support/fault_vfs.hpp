@@ -10,6 +10,7 @@
 #include <string>
 
 #include "phlower/store/sqlite.hpp"
+#include "vfs_shim.hpp"
 
 namespace phlower::testing {
 
@@ -69,13 +70,9 @@ class FaultVfs {
   bool read_failed() const { return read_at_ != 0 && reads_ >= read_at_; }
 
  private:
-  struct File {
-    sqlite3_file shim;
-    FaultVfs* owner;
-    sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
-  };
-  static File* own(sqlite3_file* file) { return reinterpret_cast<File*>(file); }
-  static sqlite3_file* real(sqlite3_file* file) { return own(file)->real(); }
+  using File = ShimFile<FaultVfs*>;
+  static FaultVfs& owner_of(sqlite3_file* file) { return *File::of(file)->extra; }
+  static sqlite3_file* real(sqlite3_file* file) { return File::real(file); }
 
   // SQLITE_OK, or what the operation is to return.
   int strike(int io_error) {
@@ -88,7 +85,7 @@ class FaultVfs {
   static int open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out) {
     auto* owner = static_cast<FaultVfs*>(vfs->pAppData);
     file->pMethods = nullptr;
-    own(file)->owner = owner;
+    File::of(file)->extra = owner;
     const int result = owner->base_->xOpen(owner->base_, name, real(file), flags, out);
     if (result == SQLITE_OK) file->pMethods = methods();
     return result;
@@ -104,7 +101,7 @@ class FaultVfs {
     return owner->base_->xSleep(owner->base_, microseconds);
   }
   static int write(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 at) {
-    FaultVfs& owner = *own(file)->owner;
+    FaultVfs& owner = owner_of(file);
     const int result = owner.strike(SQLITE_IOERR_WRITE);
     const auto* io = real(file)->pMethods;
     if (result == SQLITE_OK) return io->xWrite(real(file), data, bytes, at);
@@ -112,54 +109,30 @@ class FaultVfs {
     return result;
   }
   static int read(sqlite3_file* file, void* to, int bytes, sqlite3_int64 at) {
-    FaultVfs& owner = *own(file)->owner;
+    FaultVfs& owner = owner_of(file);
     if (++owner.reads_ == owner.read_at_) return SQLITE_IOERR_READ;
     return real(file)->pMethods->xRead(real(file), to, bytes, at);
   }
   static int sync(sqlite3_file* file, int flags) {
-    FaultVfs& owner = *own(file)->owner;
+    FaultVfs& owner = owner_of(file);
     if (owner.at_sync_) owner.at_sync_();
     const int result = owner.strike(SQLITE_IOERR_FSYNC);
     return result != SQLITE_OK ? result : real(file)->pMethods->xSync(real(file), flags);
   }
   static int truncate(sqlite3_file* file, sqlite3_int64 size) {
-    const int result = own(file)->owner->strike(SQLITE_IOERR_TRUNCATE);
+    const int result = owner_of(file).strike(SQLITE_IOERR_TRUNCATE);
     return result != SQLITE_OK ? result : real(file)->pMethods->xTruncate(real(file), size);
   }
 
-  // Version 2: the shared memory of WAL, no memory-mapped reads.
   static const sqlite3_io_methods* methods() {
-    static const sqlite3_io_methods table = {
-        2,
-        [](sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); },
-        &read,
-        &write,
-        &truncate,
-        &sync,
-        [](sqlite3_file* f, sqlite3_int64* size) {
-          return real(f)->pMethods->xFileSize(real(f), size);
-        },
-        [](sqlite3_file* f, int level) { return real(f)->pMethods->xLock(real(f), level); },
-        [](sqlite3_file* f, int level) { return real(f)->pMethods->xUnlock(real(f), level); },
-        [](sqlite3_file* f, int* held) {
-          return real(f)->pMethods->xCheckReservedLock(real(f), held);
-        },
-        [](sqlite3_file* f, int op, void* arg) {
-          return real(f)->pMethods->xFileControl(real(f), op, arg);
-        },
-        [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); },
-        [](sqlite3_file* f) { return real(f)->pMethods->xDeviceCharacteristics(real(f)); },
-        [](sqlite3_file* f, int page, int size, int extend, void volatile** to) {
-          return real(f)->pMethods->xShmMap(real(f), page, size, extend, to);
-        },
-        [](sqlite3_file* f, int from, int count, int flags) {
-          return real(f)->pMethods->xShmLock(real(f), from, count, flags);
-        },
-        [](sqlite3_file* f) { real(f)->pMethods->xShmBarrier(real(f)); },
-        [](sqlite3_file* f, int remove) { return real(f)->pMethods->xShmUnmap(real(f), remove); },
-        nullptr,
-        nullptr,
-    };
+    static const sqlite3_io_methods table = [] {
+      sqlite3_io_methods ours = File::passing_methods();
+      ours.xRead = &read;
+      ours.xWrite = &write;
+      ours.xTruncate = &truncate;
+      ours.xSync = &sync;
+      return ours;
+    }();
     return &table;
   }
 

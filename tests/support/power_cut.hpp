@@ -28,6 +28,7 @@
 
 #include "phlower/ground/random.hpp"
 #include "phlower/store/sqlite.hpp"
+#include "vfs_shim.hpp"
 
 namespace phlower::testing {
 
@@ -134,13 +135,9 @@ class PowerCut {
     std::string path;
     Content content;  // null: the name goes
   };
-  struct File {
-    sqlite3_file shim;
-    Tracked* tracked;  // null: outside the folder
-    sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
-  };
-  static File* own(sqlite3_file* file) { return reinterpret_cast<File*>(file); }
-  static sqlite3_file* real(sqlite3_file* file) { return own(file)->real(); }
+  using File = ShimFile<Tracked*>;  // null: outside the folder
+  static Tracked*& tracked_of(sqlite3_file* file) { return File::of(file)->extra; }
+  static sqlite3_file* real(sqlite3_file* file) { return File::real(file); }
 
   void apply(const Change& change) {
     if (change.content) {
@@ -187,18 +184,17 @@ class PowerCut {
     const std::string path = name != nullptr ? name : "";
     const bool existed = ::access(path.c_str(), F_OK) == 0;
     file->pMethods = nullptr;
-    own(file)->tracked = nullptr;
+    tracked_of(file) = nullptr;
     const int result = owner->base_->xOpen(owner->base_, name, real(file), flags, out);
     if (result != SQLITE_OK) return result;
     file->pMethods = methods();
     const bool writes = (flags & SQLITE_OPEN_READWRITE) != 0;
-    if (writes && path.starts_with(owner->folder_))
-      own(file)->tracked = owner->track(path, existed);
+    if (writes && path.starts_with(owner->folder_)) tracked_of(file) = owner->track(path, existed);
     return result;
   }
   static int write(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 at) {
     const int result = real(file)->pMethods->xWrite(real(file), data, bytes, at);
-    if (Tracked* tracked = own(file)->tracked; result == SQLITE_OK && tracked != nullptr) {
+    if (Tracked* tracked = tracked_of(file); result == SQLITE_OK && tracked != nullptr) {
       const auto* text = static_cast<const char*>(data);
       tracked->since.push_back(
           {static_cast<std::uint64_t>(at), std::string(text, static_cast<std::size_t>(bytes))});
@@ -207,53 +203,27 @@ class PowerCut {
   }
   static int truncate(sqlite3_file* file, sqlite3_int64 size) {
     const int result = real(file)->pMethods->xTruncate(real(file), size);
-    if (Tracked* tracked = own(file)->tracked; result == SQLITE_OK && tracked != nullptr) {
+    if (Tracked* tracked = tracked_of(file); result == SQLITE_OK && tracked != nullptr) {
       tracked->since.push_back({static_cast<std::uint64_t>(size), {}, true});
     }
     return result;
   }
   static int sync(sqlite3_file* file, int flags) {
     const int result = real(file)->pMethods->xSync(real(file), flags);
-    if (Tracked* tracked = own(file)->tracked; result == SQLITE_OK && tracked != nullptr) {
+    if (Tracked* tracked = tracked_of(file); result == SQLITE_OK && tracked != nullptr) {
       tracked->sync();
     }
     return result;
   }
 
   static const sqlite3_io_methods* methods() {
-    static const sqlite3_io_methods table = {
-        2,
-        [](sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); },
-        [](sqlite3_file* f, void* to, int bytes, sqlite3_int64 at) {
-          return real(f)->pMethods->xRead(real(f), to, bytes, at);
-        },
-        &write,
-        &truncate,
-        &sync,
-        [](sqlite3_file* f, sqlite3_int64* size) {
-          return real(f)->pMethods->xFileSize(real(f), size);
-        },
-        [](sqlite3_file* f, int level) { return real(f)->pMethods->xLock(real(f), level); },
-        [](sqlite3_file* f, int level) { return real(f)->pMethods->xUnlock(real(f), level); },
-        [](sqlite3_file* f, int* held) {
-          return real(f)->pMethods->xCheckReservedLock(real(f), held);
-        },
-        [](sqlite3_file* f, int op, void* arg) {
-          return real(f)->pMethods->xFileControl(real(f), op, arg);
-        },
-        [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); },
-        [](sqlite3_file* f) { return real(f)->pMethods->xDeviceCharacteristics(real(f)); },
-        [](sqlite3_file* f, int page, int size, int extend, void volatile** to) {
-          return real(f)->pMethods->xShmMap(real(f), page, size, extend, to);
-        },
-        [](sqlite3_file* f, int from, int count, int flags) {
-          return real(f)->pMethods->xShmLock(real(f), from, count, flags);
-        },
-        [](sqlite3_file* f) { real(f)->pMethods->xShmBarrier(real(f)); },
-        [](sqlite3_file* f, int remove) { return real(f)->pMethods->xShmUnmap(real(f), remove); },
-        nullptr,
-        nullptr,
-    };
+    static const sqlite3_io_methods table = [] {
+      sqlite3_io_methods ours = File::passing_methods();
+      ours.xWrite = &write;
+      ours.xTruncate = &truncate;
+      ours.xSync = &sync;
+      return ours;
+    }();
     return &table;
   }
 
