@@ -3,6 +3,7 @@
 
     celery_worker_test.py PHLOWER_REPLAY PHLOWER_QUERY LIBPHLOWER
 """
+import importlib.util
 import os
 import random
 import signal
@@ -118,6 +119,26 @@ class CeleryWorker(celery_rig.Rig):
             else:
                 self.assertEqual(state, self.end_of(task_id))
         self.assertLessEqual(lost, child_kills)
+
+    def test_has_every_task_of_any_pool(self):
+        self.write_config()
+        self.start_engine(REPLAY, "--keep-forever")
+        for pool, needs, concurrency in (("solo", None, 1), ("threads", None, 8),
+                                         ("gevent", "gevent", 50), ("eventlet", "eventlet", 50)):
+            with self.subTest(pool=pool):
+                if needs and not importlib.util.find_spec(needs):
+                    self.skipTest(needs + " is not installed")
+                worker = self.start_worker(env=self.env, pool=pool, concurrency=concurrency)
+                naps = [self.app.send_task("celery_tasks.nap", (0.02,)).id for _ in range(60)]
+                flaky = self.app.send_task("celery_tasks.flaky", (1,)).id
+                failed = self.app.send_task("celery_tasks.fail", ("KeyError", "k")).id
+                self.assertEqual(self.wait_for_ends([*naps, flaky, failed]), set())
+                rows = self.wait_for_rows(QUERY, [*naps, flaky, failed])
+                self.assertEqual({rows[i]["state"] for i in [*naps, flaky]}, {"SUCCESS"})
+                self.assertEqual(rows[failed]["state"], "FAILURE")
+                self.assertTrue(all(rows[i]["runtime_ms"] >= 20 for i in naps), rows)
+                self.assertEqual(self.stop(worker), 0)
+                self.assertNotIn("was not recorded", self.log("worker"))
 
     def test_runs_tasks_without_a_ring_and_records_them_once_there_is_one(self):
         self.write_config()

@@ -222,11 +222,11 @@ class Rig(unittest.TestCase):
             time.sleep(0.02)
         return left
 
-    def start_worker(self, *more, env=None, name="w@phlower"):
-        """A prefork worker with two children; returns when it answers."""
+    def start_worker(self, *more, env=None, name="w@phlower", pool="prefork", concurrency=2):
+        """A worker, with two children where nothing else is said; returns when it answers."""
         process = self.start("worker", [
             sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", "-n", name,
-            "--pool", "prefork", "--concurrency", "2", "--loglevel", "info", "--without-gossip",
+            "--pool", pool, "--concurrency", str(concurrency), "--loglevel", "info", "--without-gossip",
             "--without-mingle", *more],
             {"PYTHONPATH": os.pathsep.join([SUPPORT, MODULES]), "PYTHONDONTWRITEBYTECODE": "1",
              "C_FORCE_ROOT": "1", **(env or {})})
