@@ -88,8 +88,9 @@ class alignas(64) HostedEngine {
     if (thread_.joinable()) return wrong_state("has a thread of its own (plugin.own_thread)");
     clear_event();
     const MonoTime begin = machine_.mono();
+    const Nanoseconds measure = budget > Nanoseconds(0) ? budget : kHostBudget;
     if (!helper_.runs()) {
-      done_ = done_tick(budget);
+      done_ = done_tick(measure);
     } else if (!tick_by_helper(budget)) {
       out.wait_ns = count(options_.schedule.flush_age);  // or until the event says that it is done
       out.spent_ns = count(machine_.mono() - begin);
@@ -101,7 +102,7 @@ class alignas(64) HostedEngine {
     if (done.report.may_wait && left > Nanoseconds(0)) out.wait_ns = count(left);
     out.wait_ns = std::min(out.wait_ns, count(options_.schedule.flush_age));
     out.spent_ns = count(machine_.mono() - begin);
-    out.over_budget_ns = count(Nanoseconds(out.spent_ns) - budget);
+    out.over_budget_ns = count(Nanoseconds(out.spent_ns) - measure);
     out.committed = done.committed;
     out.purged = done.purged;
     return is_fatal(done.report.status) ? done.report.status : Status();
@@ -221,6 +222,7 @@ class alignas(64) HostedEngine {
   enum class State : std::uint8_t { kIdle, kRunning };
 
   static constexpr Nanoseconds kThreadBudget = Milliseconds(20);
+  static constexpr Nanoseconds kHostBudget = Milliseconds(5);  // of a host that names none
 
   struct Release {
     HistoryReader& reader;
@@ -270,7 +272,9 @@ class alignas(64) HostedEngine {
   // False: it takes longer than the budget, and goes on.
   bool tick_by_helper(Nanoseconds budget) {
     if (helper_.busy()) return helper_.wait(Nanoseconds(0));
-    if (!ticked_) helper_.post([this, budget] { done_ = done_tick(budget); });
+    // Who does not wait is not kept from anything: a longer turn costs nobody time.
+    const Nanoseconds work = budget > Nanoseconds(0) ? budget : kThreadBudget;
+    if (!ticked_) helper_.post([this, work] { done_ = done_tick(work); });
     ticked_ = !helper_.wait(budget);
     return !ticked_;
   }

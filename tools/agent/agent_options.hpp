@@ -22,7 +22,7 @@ struct PluginOptions {
 };
 
 struct LoopOptions {
-  Milliseconds tick_budget{5};
+  Milliseconds tick_budget{0};  // 0: the engine's own measure, and no waiting for it
   Milliseconds drain_deadline{10'000};
 };
 
@@ -113,7 +113,7 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   constexpr Bytes kLine{kKiB, 16 * kMiB};
   visit("plugin.library", o.plugin.library, Text{});
   visit("plugin.config", o.plugin.config, Text{true});
-  visit("loop.tick_budget", o.loop.tick_budget, Span{Milliseconds(1), Seconds(1)});
+  visit("loop.tick_budget", o.loop.tick_budget, Span{Milliseconds(0), Seconds(1)});
   visit("loop.drain_deadline", o.loop.drain_deadline, Span{Milliseconds(100), Seconds(600)});
   visit("redis.url", o.redis.url, Text{true});
   visit("redis.password_file", o.redis.password_file, Text{true});
