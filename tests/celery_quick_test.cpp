@@ -37,7 +37,7 @@ void expect_same(const Event& a, const Event& b, const std::string& body) {
 
 // True if the quick reader took it; then it must be right.
 bool compare(const std::string& body) {
-  std::vector<Event> quick;
+  EventList quick;
   if (!quick_events(body, quick)) return false;
   EventBatch batch;
   EXPECT_TRUE(thorough(body, batch)) << body;

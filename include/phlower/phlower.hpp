@@ -11,6 +11,7 @@
 #include "phlower/celery/quick_event.hpp"
 #include "phlower/celery/quick_json.hpp"
 #include "phlower/celery/task_history.hpp"
+#include "phlower/celery/task_index.hpp"
 #include "phlower/config/config_errors.hpp"
 #include "phlower/config/live_options.hpp"
 #include "phlower/config/nearest.hpp"

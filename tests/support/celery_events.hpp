@@ -90,7 +90,7 @@ inline std::vector<Event> read_events(const std::string& path) {
     const Result<bool> more = reader->next(line);
     if (!more.ok() || !line.problem.ok()) return {};
     if (!*more) break;
-    for (Event& event : line.batch.events) events.push_back(std::move(event));
+    for (const Event& event : line.batch.events) events.push_back(event);
   }
   return events;
 }

@@ -3,17 +3,19 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "phlower/celery/event.hpp"
 #include "phlower/celery/task_history.hpp"
+#include "phlower/celery/task_index.hpp"
 #include "phlower/config/options.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/record/record.hpp"
@@ -49,16 +51,18 @@ struct AssemblerStats {
   std::size_t bytes = 0;
 };
 
-/// Records go to a vector that the caller gives; they are appended. Later records of a task replace
-/// earlier ones by the rules of the store's upsert (an end beats what is no end, then the later or
-/// equal time wins; the winner's empty fields are filled from the loser).
+/// Records go to a function that the caller gives: give(record) with a RecordView that is good
+/// until it returns; or they are appended to a vector. Later records of a task replace earlier ones
+/// by the rules of the store's upsert (an end beats what is no end, then the later or equal time
+/// wins; the winner's empty fields are filled from the loser).
 ///
 /// A task is forgotten when there are too many or it has been silent too long. If a worker had
 /// begun it, its record is given out in the state it had, without finished_at: nobody knows its
 /// end. If it was only sent, nothing is given out: it is no invocation yet, and a row without any
 /// time could never expire.
 ///
-/// Not thread safe. Never blocks. Memory: bounded by AssemblerLimits::bytes_max plus one event.
+/// Not thread safe. Never blocks. Memory: bounded by AssemblerLimits::bytes_max plus one event
+/// and 4 MiB.
 class Assembler {
  public:
   explicit Assembler(const CeleryOptions& options, AssemblerLimits limits = {})
@@ -67,66 +71,91 @@ class Assembler {
   Assembler& operator=(const Assembler&) = delete;
 
   /// Takes one event; `now` is the time of its arrival and only serves to forget old tasks.
-  void add(const Event& event, MonoTime now, std::vector<Record>& out) {
+  template <std::invocable<const RecordView&> Give>
+  void add(const Event& event, MonoTime now, Give&& give) {
     ++stats_.events;
     if (event.kind == EventKind::kWorker) {
       ++stats_.worker_events;
     } else if (event.kind == EventKind::kOther) {
       ++stats_.other_events;
     } else if (const UnixSeconds at = date(event); at > 0) {
-      apply(event, at, now, out);
+      apply(event, at, now, give);
     } else {
       ++stats_.undated_events;
     }
-    expire(now, out);
+    expire(now, give);
+  }
+  void add(const Event& event, MonoTime now, std::vector<Record>& out) {
+    add(event, now, Append{out});
   }
 
   /// Forgets what is over its age or its count. `add` does it; call it too when no events come.
-  void expire(MonoTime now, std::vector<Record>& out) {
+  template <std::invocable<const RecordView&> Give>
+  void expire(MonoTime now, Give&& give) {
     while (!ended_.empty() && (now - ended_.front().touched > limits_.ended_age ||
                                ended_.size() > limits_.ended_max)) {
       drop(ended_);
     }
     while (!in_flight_.empty() && now - in_flight_.front().touched > options_.in_flight_age) {
       ++stats_.forgotten_by_age;
-      forget(out);
+      forget(give);
     }
     while (in_flight_.size() > options_.in_flight_max) {
       ++stats_.forgotten_by_count;
-      forget(out);
+      forget(give);
     }
     while (stats_.bytes > limits_.bytes_max && !ended_.empty()) drop(ended_);
     while (stats_.bytes > limits_.bytes_max && !in_flight_.empty()) {
       ++stats_.forgotten_by_bytes;
-      forget(out);
+      forget(give);
     }
     stats_.in_flight = in_flight_.size();
     stats_.ended = ended_.size();
   }
+  void expire(MonoTime now, std::vector<Record>& out) { expire(now, Append{out}); }
 
   /// Gives out the tasks in flight as they are and forgets everything: the end of a capture.
-  void flush(std::vector<Record>& out) {
-    while (!in_flight_.empty()) forget(out);
+  template <std::invocable<const RecordView&> Give>
+  void flush(Give&& give) {
+    while (!in_flight_.empty()) forget(give);
     while (!ended_.empty()) drop(ended_);
     stats_.in_flight = stats_.ended = 0;
   }
+  void flush(std::vector<Record>& out) { flush(Append{out}); }
 
   const AssemblerStats& stats() const { return stats_; }
 
  private:
-  // What a task costs besides its history: two nodes, a bucket, their allocations.
+  // What a task costs besides its history: its node and two places in the index.
   static constexpr std::size_t kEntryBytes = 160;
+  // Entries of tasks that are gone serve new ones, if there is not too much memory in them.
+  static constexpr std::size_t kSpareEntries = 1024;
+  static constexpr std::size_t kSpareBytes = 4 << 10;
 
   struct Entry {
     explicit Entry(std::string_view task_id) : history(task_id) {}
-    TaskHistory history;
+    const std::string& task_id() const { return history.task_id(); }
+    void restart(std::string_view task_id) {
+      touched = MonoTime();
+      bytes = 0;
+      given_out = news = in_ended = false;
+      history.restart(task_id);
+    }
+
     MonoTime touched{};      // last event; for an ended task the end
     std::size_t bytes = 0;   // as counted in stats_.bytes
     bool given_out = false;  // at least one record
     bool news = false;       // the history says more than the last record
     bool in_ended = false;   // which list it is in
+    std::list<Entry>::iterator self;
+    TaskHistory history;
   };
   using Tasks = std::list<Entry>;
+
+  struct Append {
+    std::vector<Record>& out;
+    void operator()(const RecordView& record) const { out.push_back(owned(record)); }
+  };
 
   // Events without a time happened close to the event before them, whose time they get: that is
   // right for a live stream and for an old capture, which the machine's clock would not be.
@@ -139,25 +168,33 @@ class Assembler {
     return last_time_;
   }
 
-  void apply(const Event& event, UnixSeconds at, MonoTime now, std::vector<Record>& out) {
-    const Tasks::iterator task = find_or_make(event.uuid);
-    const bool changed = task->history.apply(event, at);
+  template <class Give>
+  void apply(const Event& event, UnixSeconds at, MonoTime now, Give& give) {
+    Entry& task = find_or_make(event.uuid);
+    const bool changed = task.history.apply(event, at, workers_);
     stats_.redundant_events += changed ? 0 : 1;
-    task->news = task->news || changed;
-    count_bytes(*task);
-    if (task->news && task->history.worth_a_record()) give_out(*task, out);
-    if (task->in_ended) return;
-    task->touched = now;
-    task->in_ended = task->history.ended();
-    Tasks& list = task->in_ended ? ended_ : in_flight_;
-    list.splice(list.end(), in_flight_, task);
+    task.news = task.news || changed;
+    count_bytes(task);
+    if (task.news && task.history.worth_a_record()) give_out(task, give);
+    if (task.in_ended) return;
+    task.touched = now;
+    task.in_ended = task.history.ended();
+    Tasks& list = task.in_ended ? ended_ : in_flight_;
+    list.splice(list.end(), in_flight_, task.self);
   }
 
-  Tasks::iterator find_or_make(const std::string& task_id) {
-    const auto found = by_id_.find(task_id);
-    if (found != by_id_.end()) return found->second;
-    const Tasks::iterator task = in_flight_.emplace(in_flight_.end(), task_id);
-    by_id_.emplace(task->history.task_id(), task);
+  Entry& find_or_make(const std::string& task_id) {
+    if (Entry* const found = by_id_.find(task_id)) return *found;
+    const bool reuse = !spare_.empty();
+    if (reuse) {
+      in_flight_.splice(in_flight_.end(), spare_, spare_.begin());
+    } else {
+      in_flight_.emplace_back(task_id);
+    }
+    Entry& task = in_flight_.back();
+    if (reuse) task.restart(task_id);
+    task.self = std::prev(in_flight_.end());
+    by_id_.insert(task);
     return task;
   }
 
@@ -167,8 +204,9 @@ class Assembler {
     task.bytes = bytes;
   }
 
-  void give_out(Entry& task, std::vector<Record>& out) {
-    out.push_back(task.history.record());
+  template <class Give>
+  void give_out(Entry& task, Give& give) {
+    give(task.history.record());
     ++stats_.records;
     stats_.updates += task.given_out ? 1 : 0;
     task.given_out = true;
@@ -176,28 +214,36 @@ class Assembler {
   }
 
   // The oldest task in flight goes; what is known of it does not.
-  void forget(std::vector<Record>& out) {
+  template <class Give>
+  void forget(Give& give) {
     Entry& task = in_flight_.front();
     if (!task.history.begun()) {
       ++stats_.forgotten_unstarted;
     } else if (task.news) {
       ++stats_.unfinished;
-      give_out(task, out);
+      give_out(task, give);
     }
     drop(in_flight_);
   }
 
   void drop(Tasks& list) {
-    stats_.bytes -= list.front().bytes;
-    by_id_.erase(list.front().history.task_id());
-    list.pop_front();
+    Entry& task = list.front();
+    stats_.bytes -= task.bytes;
+    by_id_.erase(task);
+    if (spare_.size() < kSpareEntries && task.bytes <= kSpareBytes) {
+      spare_.splice(spare_.end(), list, list.begin());
+    } else {
+      list.pop_front();
+    }
   }
 
   CeleryOptions options_;
   AssemblerLimits limits_;
-  Tasks in_flight_;                                              // longest silent first
-  Tasks ended_;                                                  // earliest end first
-  std::unordered_map<std::string_view, Tasks::iterator> by_id_;  // keys are in the entries
+  WorkerNames workers_;
+  Tasks in_flight_;  // longest silent first
+  Tasks ended_;      // earliest end first
+  Tasks spare_;
+  TaskIndex<Entry> by_id_;
   UnixSeconds last_time_ = 0;
   AssemblerStats stats_;
 };

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "phlower/celery/json.hpp"
 #include "phlower/ground/status.hpp"
@@ -90,6 +91,53 @@ struct Event {
   double runtime_seconds = -1;  // below 0: not given
   std::string exception;        // Python's repr, "KeyError('x')"
   std::string traceback;
+
+  /// As new, but for the memory of its texts, as far as that is little.
+  void clear() {
+    kind = EventKind::kOther;
+    timestamp = utcoffset_hours = 0;
+    clock = retries = processed = 0;
+    runtime_seconds = -1;
+    for (std::string* text : {&type, &uuid, &hostname, &name, &args, &kwargs, &queue, &routing_key,
+                              &exception, &traceback}) {
+      text->clear();
+      if (text->capacity() > kTextKept) text->shrink_to_fit();
+    }
+  }
+
+ private:
+  static constexpr std::size_t kTextKept = 4 << 10;
+};
+
+/// Events of one message after the other: memory that one needed is there for the next.
+class EventList {
+ public:
+  /// One more, that says nothing yet. Those before it may move.
+  Event& add() {
+    if (size_ == events_.size()) {
+      events_.emplace_back();
+    } else {
+      events_[size_].clear();
+    }
+    return events_[size_++];
+  }
+  void add(Event&& event) { add() = std::move(event); }
+  void clear() {
+    if (events_.size() > kKept) events_.resize(kKept);
+    size_ = 0;
+  }
+
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const Event& operator[](std::size_t i) const { return events_[i]; }
+  const Event* begin() const { return events_.data(); }
+  const Event* end() const { return events_.data() + size_; }
+
+ private:
+  static constexpr std::size_t kKept = 256;  // a message with more is rare, and its memory goes
+
+  std::vector<Event> events_;
+  std::size_t size_ = 0;
 };
 
 /// A longer task id is refused; Celery's have 36 characters.

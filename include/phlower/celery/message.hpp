@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "phlower/celery/base64.hpp"
 #include "phlower/celery/event.hpp"
@@ -17,12 +16,18 @@ namespace phlower {
 
 /// The events of one message, and what was wrong with parts of it.
 struct EventBatch {
-  std::vector<Event> events;
+  EventList events;
   std::uint64_t refused_events = 0;  // events of a task.multi that could not be read
   std::uint64_t wrong_fields = 0;    // fields of a wrong type or out of range, left empty
   Status first_problem;              // why the first of `refused_events` was refused
 
-  void clear() { *this = EventBatch(); }
+  std::string decoded;  // a body that came in base64, while it is read
+
+  void clear() {
+    events.clear();
+    refused_events = wrong_fields = 0;
+    if (!first_problem.ok()) first_problem = Status();
+  }
 };
 
 namespace message_detail {
@@ -67,13 +72,13 @@ inline Status add_events(const JsonValue& body, EventBatch& out) {
   if (!body.is_array()) {
     Result<Event> event = parse_event(body, out.wrong_fields);
     if (!event.ok()) return event.status();
-    out.events.push_back(std::move(*event));
+    out.events.add(std::move(*event));
     return Status();
   }
   for (const JsonValue& item : body) {
     Result<Event> event = parse_event(item, out.wrong_fields);
     if (event.ok()) {
-      out.events.push_back(std::move(*event));
+      out.events.add(std::move(*event));
     } else if (out.refused_events++ == 0) {
       out.first_problem = event.status();
     }
@@ -101,8 +106,12 @@ inline Status parse_body(std::string_view body, EventBatch& out) {
 inline Status parse_message(std::string_view data, EventBatch& out) {
   out.clear();
   if (QuickEnvelope quick; quick_envelope(data, quick)) {
-    const Result<std::string> decoded = decode_base64(quick.body);
-    return (decoded.ok() ? parse_body(*decoded, out) : decoded.status()).with_context("body");
+    Status status = decode_base64(quick.body, out.decoded);
+    if (status.ok()) status = parse_body(out.decoded, out);
+    constexpr std::size_t kKept = 1 << 20;  // a longer body is rare, and its memory goes
+    out.decoded.clear();
+    if (out.decoded.capacity() > kKept) out.decoded.shrink_to_fit();
+    return status.ok() ? status : status.with_context("body");
   }
   const Result<JsonValue> envelope = parse_json(data);
   if (!envelope.ok()) return envelope.status().with_context("message");

@@ -7,8 +7,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "phlower/celery/event.hpp"
 #include "phlower/celery/quick_json.hpp"
@@ -24,11 +22,36 @@ struct QuickEnvelope {
 namespace quick_detail {
 
 // The fields of an event by name; the index is a bit that tells whether one was seen.
-inline constexpr std::array<std::string_view, 15> kFields = {
-    "type",   "uuid",    "hostname",    "name",      "args",
-    "kwargs", "queue",   "routing_key", "exception", "traceback",
-    "clock",  "retries", "processed",   "timestamp", "runtime"};
+inline constexpr std::array<std::string_view, 16> kFields = {
+    "type",      "uuid",        "hostname",  "name",      "args",  "kwargs",
+    "queue",     "routing_key", "exception", "traceback", "clock", "retries",
+    "processed", "timestamp",   "runtime",   "utcoffset"};
 inline constexpr std::size_t kTexts = 10;
+inline constexpr std::size_t kNoField = kFields.size();
+
+// Where a name of at least three characters is looked for: the fields all have places of their own.
+constexpr std::size_t field_slot(std::string_view name) {
+  return (2 * name.size() + static_cast<unsigned char>(name[0]) +
+          static_cast<unsigned char>(name[2])) %
+         32;
+}
+
+inline constexpr auto kFieldSlots = [] {
+  std::array<std::uint8_t, 32> slots{};
+  slots.fill(kNoField);
+  for (std::size_t field = 0; field < kFields.size(); ++field) {
+    std::uint8_t& slot = slots[field_slot(kFields[field])];
+    if (slot != kNoField) throw "two fields have one slot";  // in a constant: does not compile
+    slot = static_cast<std::uint8_t>(field);
+  }
+  return slots;
+}();
+
+inline std::size_t field_of(std::string_view name) {
+  if (name.size() < 3) return kNoField;
+  const std::size_t field = kFieldSlots[field_slot(name)];
+  return field != kNoField && kFields[field] == name ? field : kNoField;
+}
 
 inline bool read_text(QuickJson& json, std::size_t field, Event& event) {
   constexpr std::array<std::string Event::*, kTexts> kMembers = {
@@ -44,24 +67,18 @@ inline bool read_number(QuickJson& json, std::size_t field, Event& event) {
     case 12: return json.count(event.processed);
     case 13:
       return json.real(event.timestamp) && event.timestamp > 0 && event.timestamp < kTimestampMax;
-    default: return json.real(event.runtime_seconds) && event.runtime_seconds >= 0;
+    case 14: return json.real(event.runtime_seconds) && event.runtime_seconds >= 0;
+    default: return json.real(event.utcoffset_hours);
   }
 }
 
 inline bool read_field(QuickJson& json, std::string_view name, std::uint32_t& seen, Event& event) {
-  if (name == "utcoffset") {
-    if ((seen & 1u << 31) != 0) return false;
-    seen |= 1u << 31;
-    return json.sees('n') ? json.take_null() : json.real(event.utcoffset_hours);
-  }
-  for (std::size_t field = 0; field < kFields.size(); ++field) {
-    if (kFields[field] != name) continue;
-    if ((seen & 1u << field) != 0) return false;  // twice: which one counts is told elsewhere
-    seen |= 1u << field;
-    if (json.sees('n')) return json.take_null();
-    return field < kTexts ? read_text(json, field, event) : read_number(json, field, event);
-  }
-  return json.skip(kJsonMaxDepth - 2);  // in an event, perhaps in a list
+  const std::size_t field = field_of(name);
+  if (field == kNoField) return json.skip(kJsonMaxDepth - 2);  // in an event, perhaps in a list
+  if ((seen & 1u << field) != 0) return false;  // twice: which one counts is told elsewhere
+  seen |= 1u << field;
+  if (json.sees('n')) return json.take_null();
+  return field < kTexts ? read_text(json, field, event) : read_number(json, field, event);
 }
 
 inline bool read_event(QuickJson& json, Event& event) {
@@ -85,14 +102,14 @@ inline bool read_event(QuickJson& json, Event& event) {
 }  // namespace quick_detail
 
 /// The events of a body, one or a list. False: ask parse_body, `out` is of no use.
-inline bool quick_events(std::string_view body, std::vector<Event>& out) {
+inline bool quick_events(std::string_view body, EventList& out) {
   QuickJson json(body);
   out.clear();
   if (!json.take('[')) {
-    return quick_detail::read_event(json, out.emplace_back()) && json.at_end();
+    return quick_detail::read_event(json, out.add()) && json.at_end();
   }
   do {
-    if (!quick_detail::read_event(json, out.emplace_back())) return false;
+    if (!quick_detail::read_event(json, out.add())) return false;
   } while (json.take(','));
   return json.take(']') && json.at_end();
 }
@@ -129,14 +146,23 @@ inline bool read_headers(QuickJson& json) {
   return json.take('}');
 }
 
-inline bool read_member(QuickJson& json, std::string_view name, QuickEnvelope& out) {
+inline bool read_member(QuickJson& json, std::string_view name, std::uint32_t& seen,
+                        QuickEnvelope& out) {
+  constexpr std::array<std::string_view, 5> kMembers = {"body", "headers", "properties",
+                                                        "content-type", "content-encoding"};
+  std::size_t member = 0;
+  while (member < kMembers.size() && kMembers[member] != name) ++member;
+  if ((seen & 1u << member) != 0) return false;  // twice: which one counts is told elsewhere
+  seen |= 1u << member;
   std::string_view value;
-  if (name == "body") return json.bare_string(out.body);
-  if (name == "content-type") return json.bare_string(value) && value == "application/json";
-  if (name == "content-encoding") return json.bare_string(value) && value == "utf-8";
-  if (name == "headers") return read_headers(json);
-  if (name == "properties") return read_properties(json, out);
-  return false;
+  switch (member) {
+    case 0: return json.bare_string(out.body);
+    case 1: return read_headers(json);
+    case 2: return read_properties(json, out);
+    case 3: return json.bare_string(value) && value == "application/json";
+    case 4: return json.bare_string(value) && value == "utf-8";
+    default: return false;
+  }
 }
 
 }  // namespace quick_detail
@@ -145,16 +171,13 @@ inline bool read_member(QuickJson& json, std::string_view name, QuickEnvelope& o
 inline bool quick_envelope(std::string_view data, QuickEnvelope& out) {
   QuickJson json(data);
   if (!json.take('{')) return false;
-  std::vector<std::string_view> seen;
-  seen.reserve(8);
+  std::uint32_t seen = 0;
   do {
     std::string_view name;
-    if (!json.bare_string(name) || !json.take(':')) return false;
-    for (const std::string_view before : seen) {
-      if (before == name) return false;
+    if (!json.bare_string(name) || !json.take(':') ||
+        !quick_detail::read_member(json, name, seen, out)) {
+      return false;
     }
-    seen.push_back(name);
-    if (!quick_detail::read_member(json, name, out)) return false;
   } while (json.take(','));
   return json.take('}') && json.at_end() && out.base64 && !out.body.empty();
 }

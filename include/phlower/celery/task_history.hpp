@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +16,22 @@
 #include "phlower/record/record.hpp"
 
 namespace phlower {
+
+/// Names of workers, that the tasks of each share. Memory: bounded, one name for each of its
+/// places. Not thread safe.
+class WorkerNames {
+ public:
+  using Name = std::shared_ptr<const std::string>;
+
+  const Name& share(const std::string& name) {
+    Name& known = names_[std::hash<std::string_view>()(name) % names_.size()];
+    if (!known || *known != name) known = std::make_shared<const std::string>(name);
+    return known;
+  }
+
+ private:
+  std::array<Name, 256> names_;
+};
 
 /// Folds the events of one task into one record by their times, so that their order of arrival does
 /// not matter. The rules:
@@ -28,20 +46,34 @@ class TaskHistory {
  public:
   explicit TaskHistory(std::string_view task_id) : task_id_(task_id) {}
 
+  /// As newly made, but for the memory of its texts, as far as that is little.
+  void restart(std::string_view task_id) {
+    task_id_ = task_id;
+    for (std::string* text : {&name_, &args_, &kwargs_, &queue_, &exception_, &traceback_}) {
+      text->clear();
+      if (text->capacity() > kTextKept) text->shrink_to_fit();
+    }
+    described_at_ = queue_at_ = 0;
+    if (marks_.capacity() > kFirstMarks) marks_ = std::vector<Mark>();
+    marks_.clear();
+    decision_ = Decision();
+    runtime_seconds_ = -1;
+  }
+
   const std::string& task_id() const { return task_id_; }
 
   /// Takes one event of this task, that happened at `at`. True if that changes `record`; an event
   /// seen before does not.
-  bool apply(const Event& event, UnixSeconds at) {
+  bool apply(const Event& event, UnixSeconds at, WorkerNames& workers) {
     bool changed = take_description(event, at);
     if (event.kind <= EventKind::kSent) return changed;
     const Times before = times();
-    const WorkerName worker = share_worker(event.hostname);
+    WorkerName worker = share_worker(event.hostname, workers);
     if (!insert_mark({at, event.kind, worker})) return changed;
-    const Decision decision{ends_task(event.kind), at, event.kind, worker};
+    Decision decision{ends_task(event.kind), at, event.kind, std::move(worker)};
     if (decision > decision_) {
       changed = true;
-      decision_ = decision;
+      decision_ = std::move(decision);
       exception_ = event.exception;
       traceback_ = event.traceback;
       runtime_seconds_ = event.runtime_seconds;
@@ -56,17 +88,18 @@ class TaskHistory {
   /// True if the record says something final of a run or a try: it ended or is to be retried.
   bool worth_a_record() const { return ended() || decision_.kind == EventKind::kRetried; }
 
-  Record record() const {
+  /// What is known. Its texts are those of this object, and good until it changes.
+  RecordView record() const {
     const Times known = times();
-    Record out;
+    RecordView out;
     out.task_id = task_id_;
-    out.task_name = name_.empty() ? std::string(name_in_exception()) : name_;
+    out.task_name = name_.empty() ? name_in_exception() : std::string_view(name_);
     out.state = event_state(begun() ? decision_.kind : EventKind::kSent);
     out.received_at = known.received;
     out.started_at = known.started;
     if (ended()) out.finished_at = decision_.at;
     if (runtime_seconds_ >= 0) out.runtime_ms = runtime_seconds_ * 1000;
-    if (known.worker) out.worker = *known.worker;
+    if (known.worker != nullptr) out.worker = *known.worker;
     out.queue = queue_;
     out.exception_type = exception_;
     out.args = args_;
@@ -77,7 +110,7 @@ class TaskHistory {
 
   /// Memory held, roughly.
   std::size_t bytes() const {
-    std::size_t sum = sizeof(*this) + marks_.capacity() * sizeof(Mark) + kWorkerBytes;
+    std::size_t sum = sizeof(*this) + marks_.capacity() * sizeof(Mark);
     for (const std::string* text :
          {&task_id_, &name_, &args_, &kwargs_, &queue_, &exception_, &traceback_}) {
       sum += text->capacity();
@@ -88,9 +121,10 @@ class TaskHistory {
  private:
   // A task that is retried for ever keeps the newest marks: older ones decide nothing any more.
   static constexpr std::size_t kMaxMarks = 32;
-  static constexpr std::size_t kWorkerBytes = 96;  // a worker's name; marks share it
+  static constexpr std::size_t kFirstMarks = 4;
+  static constexpr std::size_t kTextKept = 48;
 
-  using WorkerName = std::shared_ptr<const std::string>;
+  using WorkerName = WorkerNames::Name;
 
   struct Mark {
     UnixSeconds at = 0;
@@ -115,7 +149,7 @@ class TaskHistory {
   struct Times {
     UnixSeconds received = 0;
     UnixSeconds started = 0;
-    WorkerName worker;
+    const std::string* worker = nullptr;  // two of one name are one: see share_worker
     bool operator==(const Times&) const = default;
   };
 
@@ -140,17 +174,17 @@ class TaskHistory {
     return changed;
   }
 
-  WorkerName share_worker(const std::string& hostname) const {
+  WorkerName share_worker(const std::string& hostname, WorkerNames& workers) const {
     if (hostname.empty()) return nullptr;
     for (const Mark& mark : marks_) {
       if (mark.worker && *mark.worker == hostname) return mark.worker;
     }
-    return std::make_shared<const std::string>(hostname);
+    return workers.share(hostname);
   }
 
   // False if it is there already: brokers and captures deliver some events twice.
   bool insert_mark(Mark mark) {
-    if (marks_.empty()) marks_.reserve(4);
+    if (marks_.capacity() == 0) marks_.reserve(kFirstMarks);
     const auto [first, last] = std::equal_range(marks_.begin(), marks_.end(), mark);
     if (first != last) return false;
     marks_.insert(first, std::move(mark));
@@ -176,9 +210,9 @@ class TaskHistory {
     Times out;
     if (received != nullptr) out.received = received->at;
     if (started != nullptr) out.started = started->at;
-    out.worker = decision_.worker;
-    if (!out.worker && started != nullptr) out.worker = started->worker;
-    if (!out.worker && received != nullptr) out.worker = received->worker;
+    out.worker = decision_.worker.get();
+    if (out.worker == nullptr && started != nullptr) out.worker = started->worker.get();
+    if (out.worker == nullptr && received != nullptr) out.worker = received->worker.get();
     return out;
   }
 
