@@ -175,9 +175,9 @@ TEST(RecordLine, WhatDoesNotFitMakesTheLineBadAndIsNamed) {
 TEST(RedisParser, GivesRepliesOnceTheyAreWholeAndRefusesOtherProtocols) {
   RedisParser parser;
   RedisReply reply;
-  ASSERT_TRUE(parser.feed("*4\r\n$8\r\npmessage\r\n$1\r\np\r\n$1\r\nc\r\n$4\r\nda").ok());
+  parser.feed("*4\r\n$8\r\npmessage\r\n$1\r\np\r\n$1\r\nc\r\n$4\r\nda");
   EXPECT_FALSE(*parser.next(reply));
-  ASSERT_TRUE(parser.feed("ta\r\n+PONG\r\n-ERR no\r\n").ok());
+  parser.feed("ta\r\n+PONG\r\n-ERR no\r\n");
   ASSERT_TRUE(*parser.next(reply));
   ASSERT_EQ(reply.texts.size(), 4u);
   EXPECT_EQ(reply.texts[3], "data");
@@ -186,8 +186,44 @@ TEST(RedisParser, GivesRepliesOnceTheyAreWholeAndRefusesOtherProtocols) {
   ASSERT_TRUE(*parser.next(reply));
   EXPECT_TRUE(reply.error);
   RedisParser other;
-  ASSERT_TRUE(other.feed("HTTP/1.1 200 OK\r\n\r\n").ok());
+  other.feed("HTTP/1.1 200 OK\r\n\r\n");
   EXPECT_FALSE(other.next(reply).ok());
+}
+
+std::string reply_text(const RedisReply& reply) {
+  std::string text(reply.error ? "error" : "");
+  for (const std::string_view part : reply.texts) text += "|" + std::string(part);
+  return text;
+}
+
+TEST(RedisParser, GivesTheSameRepliesHoweverTheirBytesCome) {
+  const std::string message = "*4\r\n$8\r\npmessage\r\n$1\r\np\r\n$0\r\n\r\n$4\r\nd\r\na\r\n";
+  const std::string bytes = "+OK\r\n" + message + "*3\r\n$10\r\npsubscribe\r\n$1\r\np\r\n:1\r\n" +
+                            message + message + "*0\r\n*1\r\n$-1\r\n-ERR\r\n" + message;
+  const std::string expected =
+      "|OK;|pmessage|p||d\r\na;|psubscribe|p|;|pmessage|p||d\r\na;|pmessage|p||d\r\na;;|;error|ERR;"
+      "|pmessage|p||d\r\na;";
+  for (std::size_t step = 1; step <= bytes.size(); ++step) {
+    RedisParser parser;
+    RedisReply reply;
+    std::string seen;
+    for (std::size_t at = 0; at < bytes.size(); at += step) {
+      parser.feed(std::string_view(bytes).substr(at, step));
+      while (*parser.next(reply)) seen += reply_text(reply) + ";";
+    }
+    EXPECT_EQ(seen, expected) << step;
+  }
+}
+
+TEST(RedisParser, RefusesSizesThatAreNone) {
+  for (const char* bytes : {"*4\r\n$8\r\npmessageXX$1\r\n", "*x\r\n",
+                            "*2\r\n$99999999999999999999\r\n", "*2\r\n$1x\r\n", "*2\r\n$1\rX"}) {
+    RedisParser parser;
+    RedisReply reply;
+    parser.feed(bytes);
+    const Result<bool> whole = parser.next(reply);
+    EXPECT_TRUE(!whole.ok() || !*whole) << bytes;
+  }
 }
 
 TEST(RedisCommand, IsWrittenWithTheSizesOfItsWords) {

@@ -314,10 +314,11 @@ PHLOWER_API int32_t phlower_engine_new(const char* yaml, size_t size, const phlo
 PHLOWER_API int32_t phlower_engine_start(phlower_engine* engine, phlower_err* err);
 /* Does what is due in about `budget_ns`. With store.helper_thread the work is done on a thread of
  * the engine and the call returns after its budget at the latest, whatever the disk does; what has
- * begun goes on, and the event descriptor tells when it is done. A budget of 0 leaves the measure
- * to the engine, and then the call does not wait for its thread: for hosts with more to do. Without it a tick is as long as
- * its longest step: an fsync cannot be cut. STATE with plugin.own_thread. Errors of the store are
- * not its errors: see health. An engine that has failed returns CORRUPT or INTERNAL. */
+ * begun goes on, and the event descriptor tells when it is done. Without it a tick is as long as
+ * its longest step: an fsync cannot be cut. A budget of 0 leaves the measure to the engine, and the
+ * call does not wait for the thread: for hosts that have more to do. STATE with plugin.own_thread.
+ * Errors of the store are not its errors: see health. An engine that has failed returns CORRUPT or
+ * INTERNAL. */
 PHLOWER_API int32_t phlower_engine_tick(phlower_engine* engine, uint64_t budget_ns,
                                         phlower_tick_out* out);
 /* ANY THREAD. A descriptor to poll for reading: readable when an early tick is wanted; tick clears

@@ -73,15 +73,17 @@ class Agent {
     return {};
   }
 
+  template <class SourceT>
+  Status open_broker(const char* name) {
+    const Log log = logs_.part(name);
+    return open<SourceT>(BrokerParts{options_, engine_, counters_, clock_, log});
+  }
+
   Status open_sources() {
     const AgentOptions& o = options_;
     Status status;
-    if (!o.redis.url.empty()) {
-      status = open<RedisSource>(o, engine_, counters_, clock_, logs_.part("redis"));
-    }
-    if (status.ok() && !o.rabbitmq.url.empty()) {
-      status = open<RabbitmqSource>(o, engine_, counters_, clock_, logs_.part("rabbitmq"));
-    }
+    if (!o.redis.url.empty()) status = open_broker<RedisSource>("redis");
+    if (status.ok() && !o.rabbitmq.url.empty()) status = open_broker<RabbitmqSource>("rabbitmq");
     if (status.ok() && !o.socket.path.empty()) {
       status = open<SocketSource>(o.socket, engine_, counters_, logs_.part("socket"));
     }

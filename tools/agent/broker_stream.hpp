@@ -60,6 +60,9 @@ class BrokerStream {
 
   enum class Io : std::uint8_t { kDone, kNotNow, kClosed };
 
+  /// A read of less than was asked for has left nothing: not so behind TLS.
+  bool tells_all() const { return ssl_ == nullptr; }
+
   /// Reads what is there; `got` bytes of it. Never blocks.
   Io read(char* to, std::size_t size, std::size_t& got) {
     got = 0;

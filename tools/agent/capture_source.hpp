@@ -66,7 +66,7 @@ class CaptureSource final : public Source {
   // False: the ring is full.
   bool hand_over(MonoTime now) {
     for (; given_ < records_.size(); ++given_) {
-      if (outlet_.offer(records_[given_]) != PHLOWER_E_REFUSED) continue;
+      if (outlet_.offer(records_[given_].view()) != PHLOWER_E_REFUSED) continue;
       outlet_.waits();
       waiting_ = true;
       retry_at_ = now + Milliseconds(2);
@@ -78,10 +78,11 @@ class CaptureSource final : public Source {
   }
 
   void read_line(MonoTime now) {
+    const auto keep = [this](const RecordView& record) { records_.push_back(owned(record)); };
     const Result<bool> more = reader_.next(line_);
     if (!more.ok()) log_.error("{}", more.status().message());
     if (!more.ok() || !*more) {
-      feed_.flush(records_);
+      feed_.flush(keep);
       flushed_ = true;
       return;
     }
@@ -89,7 +90,7 @@ class CaptureSource final : public Source {
       feed_.bad_message();
       log_.warn_limited("bad line", "{} (skipped)", line_.problem.message());
     }
-    feed_.batch(line_.batch, 0, now, records_);
+    feed_.batch(line_.batch, 0, now, keep);
   }
 
   void end() {

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <string>
-#include <unordered_map>
-#include <utility>
-#include <vector>
+#include <string_view>
 
 #include "counters.hpp"
 #include "lost_tasks.hpp"
@@ -14,7 +12,8 @@
 
 namespace phlower::agent {
 
-/// Takes messages, appends the records that they complete.
+/// Takes messages and gives the records that they complete to the function `give` of each call, as
+/// Assembler does.
 class CeleryFeed {
  public:
   CeleryFeed(const CeleryOptions& options, Counters& counters, const std::string& source)
@@ -35,52 +34,59 @@ class CeleryFeed {
         lost_(counters, source) {}
 
   /// A message with kombu's envelope, as Redis has it.
-  Status envelope(std::string_view data, MonoTime now, std::vector<Record>& out) {
-    return take(parse_message(data, batch_), data.size(), now, out);
+  template <class Give>
+  Status envelope(std::string_view data, MonoTime now, Give&& give) {
+    return take(parse_message(data, batch_), data.size(), now, give);
   }
   /// The bare body, as AMQP has it.
-  Status body(std::string_view data, MonoTime now, std::vector<Record>& out) {
-    return take(parse_body(data, batch_), data.size(), now, out);
+  template <class Give>
+  Status body(std::string_view data, MonoTime now, Give&& give) {
+    return take(parse_body(data, batch_), data.size(), now, give);
   }
   /// A message that was read elsewhere.
-  void batch(const EventBatch& batch, std::size_t bytes, MonoTime now, std::vector<Record>& out) {
+  template <class Give>
+  void batch(const EventBatch& batch, std::size_t bytes, MonoTime now, Give&& give) {
     messages_.add();
     bytes_.add(bytes);
-    add(batch, now, out);
+    add(batch, now, give);
   }
   void bad_message() { bad_.add(); }
 
   /// Forgets what is too old, though no events come.
-  void expire(MonoTime now, std::vector<Record>& out) {
-    assembler_.expire(now, out);
+  template <class Give>
+  void expire(MonoTime now, Give&& give) {
+    assembler_.expire(now, give);
     show();
   }
   /// Gives out the tasks in flight as they are.
-  void flush(std::vector<Record>& out) {
-    assembler_.flush(out);
+  template <class Give>
+  void flush(Give&& give) {
+    assembler_.flush(give);
     show();
   }
   /// Events were missed: counts by worker begin anew.
   void gap() { lost_.forget(); }
 
  private:
-  Status take(Status status, std::size_t bytes, MonoTime now, std::vector<Record>& out) {
+  template <class Give>
+  Status take(Status status, std::size_t bytes, MonoTime now, Give&& give) {
     messages_.add();
     bytes_.add(bytes);
     if (!status.ok()) {
       bad_.add();
       return status;
     }
-    add(batch_, now, out);
+    add(batch_, now, give);
     return batch_.refused_events > 0 ? batch_.first_problem : Status();
   }
 
-  void add(const EventBatch& batch, MonoTime now, std::vector<Record>& out) {
+  template <class Give>
+  void add(const EventBatch& batch, MonoTime now, Give&& give) {
     events_.add(batch.events.size());
     bad_.add(batch.refused_events);
     for (const Event& event : batch.events) {
       lost_.see(event);
-      assembler_.add(event, now, out);
+      assembler_.add(event, now, give);
     }
     show();
   }

@@ -11,12 +11,12 @@
 
 namespace phlower::agent {
 
-/// One number. Written by one thread at a time.
+/// One number. Written by one thread.
 class Count {
  public:
-  void add(std::uint64_t by = 1) { value_.fetch_add(by, std::memory_order_relaxed); }
+  void add(std::uint64_t by = 1) { set(get() + by); }  // nobody else writes between the two
   void set(std::uint64_t to) { value_.store(to, std::memory_order_relaxed); }
-  /// Relaxed is enough, here and above: each number stands for itself.
+  /// Relaxed is enough, above and here: each number stands for itself.
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
  private:

@@ -60,7 +60,9 @@ class EventLoop {
       wait(fds, more ? Nanoseconds(0) : until_due(sources));
       const MonoTime now = clock_.mono();
       notify_.alive(now);
-      for (int signal = signals_.take(); signal != 0; signal = signals_.take()) {
+      while (fds[0].revents != 0) {
+        const int signal = signals_.take();
+        if (signal == 0) break;
         if (signal != SIGHUP) return LoopEnd::kSignal;
         reload();
       }

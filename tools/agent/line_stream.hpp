@@ -118,7 +118,7 @@ class LineStream {
 
   bool submit_pending() {
     if (!pending_) return true;
-    const std::int32_t code = outlet_.offer(*pending_);
+    const std::int32_t code = outlet_.offer(pending_->view());
     if (code == PHLOWER_E_REFUSED) return false;
     pending_.reset();
     if (code == PHLOWER_OK) {

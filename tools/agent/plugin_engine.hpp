@@ -95,15 +95,14 @@ class PluginEngine {
 
   int event_fd() const { return calls_.engine_event_fd(engine_); }
 
-  std::int32_t submit(const Record& record) {
-    const auto text = [](const std::string& from) {
-      return phlower_text{from.data(), from.size()};
-    };
+  std::int32_t submit(const RecordView& record) {
+    const auto text = [](std::string_view from) { return phlower_text{from.data(), from.size()}; };
     const auto at = [](UnixSeconds seconds) -> std::int64_t {
       if (!(seconds > 0 && seconds < 9e9)) return 0;
-      const double whole = std::floor(seconds);  // apart: a double has no room for both at once
-      return static_cast<std::int64_t>(whole) * 1'000'000'000 +
-             std::llround((seconds - whole) * 1e9);
+      // Apart: a double has no room for both at once. Above 0 a cast is floor, without a call.
+      const auto whole = static_cast<std::int64_t>(seconds);
+      const double rest = (seconds - static_cast<double>(whole)) * 1e9;
+      return whole * 1'000'000'000 + static_cast<std::int64_t>(rest + 0.5);
     };
     phlower_record out = PHLOWER_RECORD_INIT;
     out.flags = record.flags;

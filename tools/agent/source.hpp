@@ -35,8 +35,8 @@ class Outlet {
                            "Records that can never be taken: too big, or not of their form.",
                            source)) {}
 
-  /// For sources that cannot wait: what is refused is lost, and counted.
-  void push(const Record& record) {
+  /// For sources that cannot wait any more: what is refused is lost, and counted.
+  void push(const RecordView& record) {
     if (offer(record) == PHLOWER_E_REFUSED) {
       refused_.add();
       log_.warn_limited("refused", "the ring is full: records are lost");
@@ -44,7 +44,7 @@ class Outlet {
   }
 
   /// For sources that can: REFUSED means try this record again later.
-  std::int32_t offer(const Record& record) {
+  std::int32_t offer(const RecordView& record) {
     const std::int32_t code = engine_.submit(record);
     if (code == PHLOWER_OK) {
       accepted_.add();

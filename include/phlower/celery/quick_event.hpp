@@ -40,12 +40,18 @@ inline constexpr auto kFieldSlots = [] {
   std::array<std::uint8_t, 32> slots{};
   slots.fill(kNoField);
   for (std::size_t field = 0; field < kFields.size(); ++field) {
-    std::uint8_t& slot = slots[field_slot(kFields[field])];
-    if (slot != kNoField) throw "two fields have one slot";  // in a constant: does not compile
-    slot = static_cast<std::uint8_t>(field);
+    slots[field_slot(kFields[field])] = static_cast<std::uint8_t>(field);
   }
   return slots;
 }();
+
+constexpr bool each_has_a_slot() {
+  for (std::size_t field = 0; field < kFields.size(); ++field) {
+    if (kFieldSlots[field_slot(kFields[field])] != field) return false;
+  }
+  return true;
+}
+static_assert(each_has_a_slot());
 
 inline std::size_t field_of(std::string_view name) {
   if (name.size() < 3) return kNoField;
@@ -151,7 +157,9 @@ inline bool read_member(QuickJson& json, std::string_view name, std::uint32_t& s
   constexpr std::array<std::string_view, 5> kMembers = {"body", "headers", "properties",
                                                         "content-type", "content-encoding"};
   std::size_t member = 0;
-  while (member < kMembers.size() && kMembers[member] != name) ++member;
+  while (kMembers[member].size() != name.size() || kMembers[member] != name) {
+    if (++member == kMembers.size()) return false;
+  }
   if ((seen & 1u << member) != 0) return false;  // twice: which one counts is told elsewhere
   seen |= 1u << member;
   std::string_view value;
@@ -160,8 +168,7 @@ inline bool read_member(QuickJson& json, std::string_view name, std::uint32_t& s
     case 1: return read_headers(json);
     case 2: return read_properties(json, out);
     case 3: return json.bare_string(value) && value == "application/json";
-    case 4: return json.bare_string(value) && value == "utf-8";
-    default: return false;
+    default: return json.bare_string(value) && value == "utf-8";
   }
 }
 
