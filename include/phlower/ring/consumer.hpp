@@ -113,6 +113,13 @@ class RingConsumer {
     bool touched = false;      // read since the last commit
     std::uint64_t reap_word = 0;
   };
+  // How many records a chunk had between two of its places.
+  struct Counted {
+    std::uint64_t generation = 0;
+    std::uint32_t stored = 0;
+    std::uint32_t used = 0;
+    std::uint64_t records = 0;
+  };
   struct Lane {
     std::uint64_t delivered = 0;
     std::uint64_t last_sequence = 0;
@@ -131,6 +138,7 @@ class RingConsumer {
         view_(ring.view),
         clock_(clock),
         chunks_(view_.chunks()),
+        counted_(view_.chunks()),
         lanes_(view_.lanes()),
         lane_touched_(view_.lanes()),
         limits_(view_.lanes()) {}
@@ -154,6 +162,7 @@ class RingConsumer {
   std::string path_;
   std::vector<std::string> set_aside_;
   std::vector<Chunk> chunks_;
+  mutable std::vector<Counted> counted_;  // what `stats` remembers
   std::vector<Lane> lanes_;
   std::uint32_t highest_ = 0;  // no chunk above it was ever seen in use
   std::uint32_t in_use_ = 0;   // chunks, at the last scan

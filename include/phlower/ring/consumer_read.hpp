@@ -180,9 +180,17 @@ inline bool RingConsumer::wait(Nanoseconds at_most) {
 inline RingStats RingConsumer::stats() const {
   return collect_stats(view_, [&](std::uint32_t chunk, const Ctl& ctl) -> std::uint64_t {
     if (!plausible(ctl, view_.lanes(), view_.chunk_bytes())) return 0;
-    if (ctl.generation != chunks_[chunk].generation) return 0;
-    return count_records(view_.chunk(chunk), std::uint64_t{chunks_[chunk].stored} * 8,
-                         std::uint64_t{ctl.used} * 8, 0);
+    const Chunk& known = chunks_[chunk];
+    if (ctl.generation != known.generation) return 0;
+    // A full ring is a hundred thousand records: only chunks that changed are walked over again.
+    Counted& counted = counted_[chunk];
+    if (counted.generation != ctl.generation || counted.stored != known.stored ||
+        counted.used != ctl.used) {
+      counted = {ctl.generation, known.stored, ctl.used,
+                 count_records(view_.chunk(chunk), std::uint64_t{known.stored} * 8,
+                               std::uint64_t{ctl.used} * 8, 0)};
+    }
+    return counted.records;
   });
 }
 
