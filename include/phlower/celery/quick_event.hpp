@@ -56,7 +56,7 @@ static_assert(each_has_a_slot());
 inline std::size_t field_of(std::string_view name) {
   if (name.size() < 3) return kNoField;
   const std::size_t field = kFieldSlots[field_slot(name)];
-  return field != kNoField && kFields[field] == name ? field : kNoField;
+  return field != kNoField && same_short(kFields[field], name) ? field : kNoField;
 }
 
 inline bool read_text(QuickJson& json, std::size_t field, Event& event) {
@@ -157,7 +157,7 @@ inline bool read_member(QuickJson& json, std::string_view name, std::uint32_t& s
   constexpr std::array<std::string_view, 5> kMembers = {"body", "headers", "properties",
                                                         "content-type", "content-encoding"};
   std::size_t member = 0;
-  while (kMembers[member].size() != name.size() || kMembers[member] != name) {
+  while (!same_short(kMembers[member], name)) {
     if (++member == kMembers.size()) return false;
   }
   if ((seen & 1u << member) != 0) return false;  // twice: which one counts is told elsewhere
