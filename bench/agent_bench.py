@@ -5,7 +5,8 @@ agent_bench.py AGENT LIBRARY CAPTURE [--events N] [--rate EVENTS_PER_S] [--secon
 
 The capture's tasks, again and again with new ids. First each receiver in turn is stopped while the
 events are published, then goes on: how long it takes for them is its rate. Redis's bound on what it
-keeps for a subscriber is off for that. Then with Redis's own bound, --rate events/s are published
+keeps for a subscriber is off for that; the agent gets --events, Celery's receiver a fifth of them, so that
+each is busy for some seconds. Then with Redis's own bound, --rate events/s are published
 for --seconds, and each of them must arrive. Exit code 1: one did not.
 """
 import argparse
@@ -108,7 +109,12 @@ def agent_rate(arguments, redis, messages, events):
     try:
         begin = publish_stopped(redis, process, messages)
         wait_for("all events", lambda: rig.metric("phlower_agent_events_total", "redis") >= events, 600)
-        return events / (time.monotonic() - begin)
+        taken = time.monotonic() - begin
+        wait_for("all records", lambda: rig.metric("phlower_ring_unread_records") == 0, 600)
+        committed = time.monotonic() - begin
+        counts = {name: int(rig.metric(f"phlower_{name}_total", source)) for name, source in
+                  (("agent_records_accepted", "redis"), ("agent_records_refused", "redis"), ("shed", None))}
+        return events / taken, committed - taken, counts
     finally:
         rig.close()
 
@@ -144,7 +150,7 @@ def main():
     parser.add_argument("agent")
     parser.add_argument("library")
     parser.add_argument("capture")
-    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--seconds", type=int, default=10)
     arguments = parser.parse_args()
@@ -158,18 +164,21 @@ def main():
         connection.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")
         bare = celery_rate(redis, few, few_events, "count")
         theirs = celery_rate(redis, few, few_events, "state")
-        ours = agent_rate(arguments, redis, messages, events)
+        ours, later, counts = agent_rate(arguments, redis, messages, events)
         connection.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
         print(f"Celery's receiver, counts {bare:10,.0f} events/s")
         print(f"Celery's receiver, State  {theirs:10,.0f} events/s")
         print(f"phlower-agent, to SQLite  {ours:10,.0f} events/s, {ours / bare:.1f} and "
               f"{ours / theirs:.1f} times as many")
+        print(f"                          of {counts['agent_records_accepted']:,} records "
+              f"{counts['agent_records_refused']:,} lost and {counts['shed']:,} without their details; "
+              f"the last one committed {later:.1f} s later")
         messages, events, tasks = fresh_messages(arguments.capture, arguments.rate * arguments.seconds)
         rate, gaps, health = paced(arguments, redis, messages, events)
         print(f"published at              {rate:10,.0f} events/s for {events / rate:.1f} s, {tasks:,} tasks: "
               + ", ".join(f"{name} {value}" for name, value in gaps.items()))
         print(f"                          flush age at most {health['flush_age_max_ms']:.0f} ms")
-        return 1 if any(gaps.values()) else 0
+        return 1 if any(gaps.values()) or counts["agent_records_refused"] else 0
     finally:
         redis.stop()
         rig.close()
