@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "phlower/celery/assembler.hpp"
+#include "phlower/celery/task_index.hpp"
+#include "phlower/ground/random.hpp"
 #include "support/celery_events.hpp"
 
 namespace phlower {
@@ -47,6 +50,30 @@ void for_each_order(const std::vector<Event>& events, Look&& look) {
     for (std::size_t i : order) arranged.push_back(events[i]);
     look(arranged);
   } while (std::next_permutation(order.begin(), order.end()));
+}
+
+struct Named {
+  std::string id;
+  const std::string& task_id() const { return id; }
+};
+
+TEST(TaskIndex, FindsWhatIsInItAfterAnyChanges) {
+  TaskIndex<Named> index;
+  std::map<std::string, Named> all;
+  Random random(3);
+  for (int i = 0; i < 60'000; ++i) {
+    // It grows to some thousands, then shrinks again.
+    const std::string id = "task-" + std::to_string(random.below(6000));
+    const auto found = all.find(id);
+    ASSERT_EQ(index.find(id), found == all.end() ? nullptr : &found->second);
+    if (found == all.end() && random.chance(i < 30'000 ? 9 : 1, 10)) {
+      index.insert(all.emplace(id, Named{id}).first->second);
+    } else if (found != all.end() && random.chance(i < 30'000 ? 1 : 9, 10)) {
+      index.erase(found->second);
+      all.erase(found);
+    }
+  }
+  for (auto& [id, named] : all) EXPECT_EQ(index.find(id), &named);
 }
 
 TEST(Assembler, MakesOneRecordOfASuccessInOrder) {

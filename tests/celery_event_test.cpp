@@ -121,6 +121,20 @@ TEST(Base64, GivesBackWhatWasEncoded) {
   }
 }
 
+TEST(Base64, NamesTheFirstBadCharacterOfALongTextWhereverItIs) {
+  const std::string good = encode_base64(std::string(150, '\xb7'));
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (const char bad :
+         {'!', '-', '_', '\0', '\x80', '\xff', '@', '[', '`', '{', ':', '.', ','}) {
+      std::string text = good;
+      text[at] = bad;
+      const Result<std::string> decoded = decode_base64(text);
+      ASSERT_FALSE(decoded.ok()) << at << bad;
+      EXPECT_THAT(message_of(decoded.status()), HasSubstr("at byte " + std::to_string(at)));
+    }
+  }
+}
+
 TEST(Base64, NamesTheFirstBadCharacterAndItsOffset) {
   for (const auto& [text, said] : {std::pair{"Zm9!YmFy", "'!' at byte 3"},
                                    {"Zm9v\nYmFy", "0x0a at byte 4"},

@@ -224,6 +224,22 @@ static void Tick_ReturnsWhileTheDiskHangs(void) {
   remove_place(&place);
 }
 
+static void Tick_OfNoBudgetWorksBesideTheHost(void) {
+  for (int helper = 0; helper < 2; ++helper) {
+    const Place place = new_place(helper ? "" : "  helper_thread: false\n");
+    phlower_engine* const engine = started_engine(&place, NULL);
+    const uint64_t accepted = submit_bulk(engine, 40);
+    for (int i = 0; i < 6000 && read_stats(engine).committed < accepted; ++i) {
+      struct pollfd event = {f.engine_event_fd(engine), POLLIN, 0};
+      poll(&event, 1, 10);
+      CHECK_CODE(f.engine_tick(engine, 0, NULL), PHLOWER_OK);
+    }
+    CHECK(read_stats(engine).committed == accepted);
+    CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+    remove_place(&place);
+  }
+}
+
 #define CHILD_CHECK(condition)                   \
   do {                                           \
     if (!(condition)) _exit(__LINE__ % 250 + 1); \
@@ -319,6 +335,7 @@ int main(int argc, char** argv) {
   RUN(Threads_LoseNothingWithoutAHelper);
   RUN(Threads_LoseNothingOnAThreadOfTheEngine);
   RUN(Tick_ReturnsWhileTheDiskHangs);
+  RUN(Tick_OfNoBudgetWorksBesideTheHost);
   RUN(Stop_EndsSubmitsThatAreUnderWay);
   RUN(Fork_LeavesTheChildAHandleThatSaysSo);
   RUN(Fork_BetweenNewAndStartIsWhatHostsDo);

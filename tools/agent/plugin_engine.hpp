@@ -102,7 +102,7 @@ class PluginEngine {
       // Apart: a double has no room for both at once. Above 0 a cast is floor, without a call.
       const auto whole = static_cast<std::int64_t>(seconds);
       const double rest = (seconds - static_cast<double>(whole)) * 1e9;
-      return whole * 1'000'000'000 + static_cast<std::int64_t>(rest + 0.5);
+      return whole * 1'000'000'000 + std::llround(rest);
     };
     phlower_record out = PHLOWER_RECORD_INIT;
     out.flags = record.flags;

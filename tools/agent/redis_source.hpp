@@ -74,8 +74,7 @@ class RedisSource final : public BrokerSource<RedisLink> {
     if (!url.ok()) return url.status();
     std::string pattern = parts.options.redis.pattern;
     if (pattern.empty()) pattern = default_pattern(*url);
-    return std::unique_ptr<RedisSource>(
-        new RedisSource(parts, *std::move(url), std::move(pattern)));
+    return std::unique_ptr<RedisSource>(new RedisSource(parts, *std::move(url), pattern));
   }
 
   /// The channels of one database, or of all where the URL names none.
