@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
@@ -99,6 +100,26 @@ class FromRedis(BrokerTest):
         self.assertEqual(self.rig.metric("phlower_agent_connects_total", "redis"), 2)
         self.assertGreater(self.rig.metric("phlower_agent_unsubscribed_milliseconds_total", "redis"), 0)
         self.ended(agent)
+
+    def test_a_burst_of_more_than_the_ring_holds_waits_for_room(self):
+        redis = self.redis()
+        self.rig.engine["ring"]["size"] = "1MiB"
+        agent = self.listen_to(redis)
+        bursts = []
+        for number in range(12_000):
+            task = {"uuid": f"burst-{number}", "hostname": "celery@w", "clock": number, "utcoffset": 0,
+                    "pid": 1, "timestamp": time.time(), "type": "task-succeeded", "runtime": 0.5}
+            body = base64.b64encode(json.dumps(task).encode()).decode()
+            bursts.append(("/0.celeryev/task.succeeded", json.dumps({
+                "body": body, "content-encoding": "utf-8", "content-type": "application/json",
+                "headers": {}, "properties": {"body_encoding": "base64"}})))
+        agent.process.send_signal(signal.SIGSTOP)
+        self.publish(redis, bursts)
+        agent.process.send_signal(signal.SIGCONT)
+        self.wait_messages(len(bursts))
+        self.assertEqual(agent.end(), 0, agent.text)
+        self.assertEqual({row["task_id"] for row in self.rig.rows()},
+                         {f"burst-{number}" for number in range(len(bursts))})
 
     def test_the_agent_killed_in_the_middle_keeps_what_it_had_accepted(self):
         redis = self.redis()
