@@ -39,7 +39,7 @@ Capture whole() {
           read_expected((folder / "celery-events.expected.csv").string())};
 }
 
-History assemble(const std::vector<Event>& events, const CeleryOptions& options = {}) {
+History history_from(const std::vector<Event>& events, const CeleryOptions& options = {}) {
   Assembler assembler(options);
   History history;
   std::vector<Record> out;
@@ -124,7 +124,7 @@ TEST(ExpectedRows, CoverEveryCaseThatTheCaptureHas) {
 
 TEST(ExpectedRows, AreMetInTheOrderOfTheFile) {
   const Capture capture = part();
-  const History history = assemble(capture.events);
+  const History history = history_from(capture.events);
   expect_rows(history, capture);
   // The other tasks share a task.multi with one of these; what is known of them is kept as well.
   EXPECT_GT(history.rows().size(), capture.expected.size());
@@ -136,7 +136,7 @@ TEST(ExpectedRows, AreMetInAnyOrder) {
   const Capture capture = part();
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    expect_rows(assemble(shuffled(capture.events, seed)), capture);
+    expect_rows(history_from(shuffled(capture.events, seed)), capture);
   }
 }
 
@@ -144,7 +144,7 @@ TEST(ExpectedRows, AreMetWhenEveryEventComesTwice) {
   Capture capture = part();
   const std::vector<Event> once = capture.events;
   capture.events.insert(capture.events.end(), once.begin(), once.end());
-  expect_rows(assemble(shuffled(capture.events, 5)), capture);
+  expect_rows(history_from(shuffled(capture.events, 5)), capture);
 }
 
 // A task that was only sent makes no row, so forgetting it loses what task-sent alone has said: the
@@ -153,19 +153,19 @@ TEST(ExpectedRows, AreMetButForWhatTaskSentSaidWhenTasksAreForgottenAtOnce) {
   const Capture capture = part();
   CeleryOptions options;
   options.in_flight_max = 1;
-  expect_rows(assemble(capture.events, options), capture, Known::kNotSent);
+  expect_rows(history_from(capture.events, options), capture, Known::kNotSent);
 }
 
 TEST(ExpectedRows, AreMetByTheWholeCapture) {
   const Capture capture = whole();
   if (capture.expected.empty()) GTEST_SKIP() << "the whole capture is not beside the source tree";
   ASSERT_EQ(capture.expected.size(), 1'210u);
-  const History history = assemble(capture.events);
+  const History history = history_from(capture.events);
   EXPECT_EQ(history.rows().size(), 1'210u);
   expect_rows(history, capture);
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    expect_rows(assemble(shuffled(capture.events, seed)), capture);
+    expect_rows(history_from(shuffled(capture.events, seed)), capture);
   }
   Assembler assembler{CeleryOptions()};
   std::vector<Record> out;

@@ -18,23 +18,23 @@ namespace {
 
 using testing::EngineRig;
 
-constexpr int kRecords = 60;
-constexpr int kExpired = 20;
+constexpr int kSubmitted = 60;
+constexpr int kOldOnes = 20;
 
 /// What the child reached, in memory that outlives it. Plain seq_cst atomics.
-struct Reached {
+struct Progress {
   std::atomic<int> accepted{0};
   std::atomic<bool> finished{false};
 };
 
 // The child: an engine that stores, purges and checkpoints, and a disk that kills at operation k.
-void live_and_die(EngineRig& rig, std::uint64_t k, Reached& reached) {
+void live_and_die(EngineRig& rig, std::uint64_t k, Progress& reached) {
   testing::FaultVfs faults;
   faults.fail_at(k, testing::Fault::kKill, false);
   rig.open();
   rig.attach();
-  for (int i = 0; i < kRecords; ++i) {
-    const double age = i < kExpired ? 200 * 3600.0 : 60.0;
+  for (int i = 0; i < kSubmitted; ++i) {
+    const double age = i < kOldOnes ? 200 * 3600.0 : 60.0;
     if (rig.submit("task-" + std::to_string(i), rig.now() - age).ok()) ++reached.accepted;
     if (i % 20 == 19) {
       rig.clock.advance(Seconds(1));
@@ -47,7 +47,7 @@ void live_and_die(EngineRig& rig, std::uint64_t k, Reached& reached) {
 }
 
 // Expects that everything accepted is there once, and only that.
-void verify(EngineRig& rig, int accepted) {
+void expect_once(EngineRig& rig, int accepted) {
   ASSERT_NO_FATAL_FAILURE(rig.open());
   rig.settle();
   EXPECT_TRUE(rig.engine->drained());
@@ -58,10 +58,10 @@ void verify(EngineRig& rig, int accepted) {
   for (int i = 0; i < accepted; ++i) {
     const auto found = rig.engine->get("task-" + std::to_string(i));
     ASSERT_TRUE(found.ok()) << found.status().message();
-    EXPECT_EQ(found->has_value(), i >= kExpired) << i;
+    EXPECT_EQ(found->has_value(), i >= kOldOnes) << i;
   }
   EXPECT_EQ(rig.engine->counts().invocations,
-            static_cast<std::uint64_t>(std::max(0, accepted - kExpired)));
+            static_cast<std::uint64_t>(std::max(0, accepted - kOldOnes)));
   rig.engine.reset();
   auto db = sqlite::Connection::open(rig.options.store.path, sqlite::Access::kReadOnly);
   ASSERT_TRUE(db.ok());
@@ -70,13 +70,13 @@ void verify(EngineRig& rig, int accepted) {
 
 TEST(EngineKill, LosesAndDoublesNothingAtAnyFileOperation) {
   void* memory =
-      ::mmap(nullptr, sizeof(Reached), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   std::uint64_t kills = 0;
   for (std::uint64_t k = 1;; ++k) {
     SCOPED_TRACE("killed at operation " + std::to_string(k));
     EngineRig rig;
-    auto& reached = *new (memory) Reached;
+    auto& reached = *new (memory) Progress;
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -89,10 +89,10 @@ TEST(EngineKill, LosesAndDoublesNothingAtAnyFileOperation) {
       ASSERT_TRUE(WIFSIGNALED(ended) && WTERMSIG(ended) == SIGKILL) << ended;
       ++kills;
     }
-    verify(rig, reached.accepted);
+    expect_once(rig, reached.accepted);
     if (reached.finished || HasFailure()) break;
   }
-  ::munmap(memory, sizeof(Reached));
+  ::munmap(memory, sizeof(Progress));
   EXPECT_GT(kills, 40u) << "the run had too few operations to prove anything";
 }
 

@@ -22,9 +22,9 @@ using testing::a_record;
 using testing::EngineRig;
 
 /// One run. Everything random comes from `random_`; SQLite's cost is what ManualClock's steps say.
-class Simulation {
+class EngineLife {
  public:
-  explicit Simulation(std::uint64_t seed)
+  explicit EngineLife(std::uint64_t seed)
       : random_(seed), rig_(Microseconds(random_.between(2, 400))) {
     rig_.options.retention.invocations = std::chrono::hours(10);
     rig_.options.retention.details = std::chrono::hours(5);
@@ -207,7 +207,7 @@ TEST(EngineSimulation, KeepsEveryAcceptedRecordOnceFromAnySeed) {
   std::uint64_t failures = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("PHLOWER_SEED=" + std::to_string(seed));
-    Simulation simulation(seed);
+    EngineLife simulation(seed);
     simulation.run(300);
     ASSERT_GT(simulation.accepted(), 1000u) << "too little happened";
     ASSERT_GT(simulation.restarts(), 5u) << "too little happened";
@@ -223,7 +223,7 @@ TEST(EngineSimulation, KeepsEveryAcceptedRecordOnceFromAnySeed) {
 
 TEST(EngineSimulation, IsTheSameTwiceFromOneSeed) {
   const auto fingerprint = [](std::uint64_t seed) {
-    Simulation simulation(seed);
+    EngineLife simulation(seed);
     simulation.run(120);
     return std::tuple(simulation.accepted(), simulation.refused(), simulation.failures(),
                       simulation.restarts());

@@ -22,16 +22,16 @@ using testing::PowerCut;
 using testing::SegmentRig;
 using testing::uuid_of;
 
-class Life : public SegmentRig {
+class PoweredLife : public SegmentRig {
  public:
-  explicit Life(Durability durability) : SegmentRig("/dev/shm"), power_(options.store.path) {
+  explicit PoweredLife(Durability durability) : SegmentRig("/dev/shm"), power_(options.store.path) {
     options.store.segment_rows = 60;
     options.store.durability = durability;
     power_.when_off([this] { return faults_.failed(); });
   }
-  Life(const Life&) = delete;
-  Life& operator=(const Life&) = delete;
-  ~Life() { store.reset(); }  // its files are the VFSs'
+  PoweredLife(const PoweredLife&) = delete;
+  PoweredLife& operator=(const PoweredLife&) = delete;
+  ~PoweredLife() { store.reset(); }  // its files are the VFSs'
 
   /// Until the power goes before the k-th operation, or to the end. Whether it went.
   bool run(std::uint64_t k) {
@@ -135,7 +135,7 @@ TEST_P(SegmentPower, MayGoBeforeAnyOperation) {
   std::uint64_t lost = 0;
   for (std::uint64_t k = only != 0 ? only : 1;; k += kStride) {
     SCOPED_TRACE("PHLOWER_K=" + std::to_string(k));
-    Life life(GetParam());
+    PoweredLife life(GetParam());
     if (!life.run(k)) break;
     life.verify();
     if (HasFailure() || only != 0) return;

@@ -15,11 +15,11 @@ namespace phlower {
 namespace {
 
 using testing::a_record;
+using testing::kNow;
 using testing::open_db;
 using testing::TempDir;
 
-constexpr RingId kRing{4, 5, 6};
-constexpr double kNow = 1'795'000'000;
+constexpr RingId kOldRing{4, 5, 6};
 
 struct StoreRig {
   explicit StoreRig(const std::string& folder = {}, bool reclaim = true) {
@@ -50,7 +50,7 @@ struct StoreRig {
       if (Status status = store->upsert(record.view()); !status.ok()) return status;
     }
     const auto done = static_cast<std::uint64_t>(written + rows);
-    return store->save_positions({kRing, {}, {{0, done, done}}});
+    return store->save_positions({kOldRing, {}, {{0, done, done}}});
   }
 
   CheckpointReport checkpoint() {
@@ -67,7 +67,7 @@ struct StoreRig {
     auto db = open_db(options.path);
     EXPECT_EQ(testing::integrity(db), "ok");
     EXPECT_EQ(*db.query_integer("SELECT count(*) FROM invocations"), written);
-    const auto positions = store->load_positions(kRing);
+    const auto positions = store->load_positions(kOldRing);
     ASSERT_TRUE(positions.ok());
     ASSERT_EQ(positions->lanes.size(), 1u);
     EXPECT_EQ(positions->lanes[0].delivered, static_cast<std::uint64_t>(written));
@@ -318,7 +318,7 @@ TEST(StoreBusy, IsToldAtOnceAndGoesOnByItself) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(code_name(rig.store->begin().code()), "busy");
     EXPECT_FALSE(rig.store->in_transaction());
-    EXPECT_EQ(code_name(rig.store->forget_ring(kRing).code()), "busy");
+    EXPECT_EQ(code_name(rig.store->forget_ring(kOldRing).code()), "busy");
     EXPECT_EQ(code_name(rig.store->reclaim_some(1).status().code()), "busy");
   }
   EXPECT_EQ(watch.sleeps(), sleeps) << "it has waited";

@@ -11,12 +11,12 @@ namespace {
 using testing::a_record;
 using testing::BacklogMaker;
 using testing::BacklogPlan;
+using testing::kNow;
 using testing::MadeSchema;
 using testing::open_store;
 using testing::TempDir;
 
-constexpr double kNow = 1'795'000'000;
-constexpr double kHour = 3600;
+constexpr double kHourSeconds = 3600;
 
 WallTime at(double seconds) { return testing::PurgeRig::at(seconds); }
 
@@ -85,8 +85,8 @@ TEST_F(StoreReads, TellWhatIsNotKnownFromWhatIsZero) {
 
 TEST_F(StoreReads, ShowNothingPastItsTimeToTheSecond) {
   put({a_record("row", kNow)});
-  const double details_end = kNow + 60 * kHour;
-  const double end = kNow + 120 * kHour;
+  const double details_end = kNow + 60 * kHourSeconds;
+  const double end = kNow + 120 * kHourSeconds;
   EXPECT_NE(get("row", details_end - 1)->args, "");
   EXPECT_EQ(get("row", details_end)->args, "");
   EXPECT_EQ(get("row", details_end)->kwargs, "");
@@ -102,12 +102,12 @@ TEST_F(StoreReads, FollowANewRetentionAtOnce) {
   shorter.invocations = Hours(2);
   shorter.details = Hours(1);
   store_->set_retention(shorter);
-  EXPECT_EQ(get("row", kNow + kHour)->args, "");
-  EXPECT_FALSE(get("row", kNow + 2 * kHour).has_value());
+  EXPECT_EQ(get("row", kNow + kHourSeconds)->args, "");
+  EXPECT_FALSE(get("row", kNow + 2 * kHourSeconds).has_value());
   RetentionOptions none;
   none.keep_forever = true;
   store_->set_retention(none);
-  EXPECT_NE(get("row", kNow + 1e6 * kHour)->args, "");
+  EXPECT_NE(get("row", kNow + 1e6 * kHourSeconds)->args, "");
 }
 
 TEST_F(StoreReads, CountTheTimeOfARowWithoutAnEndFromItsStart) {
@@ -119,9 +119,9 @@ TEST_F(StoreReads, CountTheTimeOfARowWithoutAnEndFromItsStart) {
   timeless.task_id = "timeless";
   timeless.received_at = timeless.started_at = 0;
   put({open, timeless});
-  EXPECT_TRUE(get("open", kNow + 120 * kHour - 1).has_value());
-  EXPECT_FALSE(get("open", kNow + 120 * kHour).has_value());
-  EXPECT_EQ(list("shop.orders.pack", 9, kNow + 120 * kHour).size(), 1u);
+  EXPECT_TRUE(get("open", kNow + 120 * kHourSeconds - 1).has_value());
+  EXPECT_FALSE(get("open", kNow + 120 * kHourSeconds).has_value());
+  EXPECT_EQ(list("shop.orders.pack", 9, kNow + 120 * kHourSeconds).size(), 1u);
   EXPECT_TRUE(get("timeless", kNow + 1e6).has_value());
 }
 

@@ -16,13 +16,12 @@ namespace {
 using testing::a_record;
 using testing::BacklogMaker;
 using testing::BacklogPlan;
+using testing::kNow;
 using testing::lines;
 using testing::MadeSchema;
 using testing::open_db;
 using testing::open_store;
 using testing::TempDir;
-
-constexpr double kNow = 1'795'000'000;
 
 /// The life of a task that is tried twice and then succeeds, as records.
 std::vector<Record> versions() {

@@ -20,7 +20,7 @@ std::int64_t ns_of(std::string_view text) {
 }
 
 template <class Parsed>
-std::string error_of(const Parsed& parsed) {
+std::string refusal_of(const Parsed& parsed) {
   EXPECT_FALSE(parsed.ok());
   EXPECT_EQ(parsed.status().code(), parsed.ok() ? Code::kOk : Code::kInvalidArgument);
   return std::string(parsed.status().message());
@@ -47,20 +47,20 @@ TEST(Durations, TakeFractionsAndCompounds) {
 }
 
 TEST(Durations, WithoutUnitSayWhatWouldBeRight) {
-  EXPECT_EQ(error_of(parse_duration("60")), "'60' has no unit; write 60h, 60s or 60ms");
-  EXPECT_THAT(error_of(parse_duration("1h30")), HasSubstr("no unit"));
+  EXPECT_EQ(refusal_of(parse_duration("60")), "'60' has no unit; write 60h, 60s or 60ms");
+  EXPECT_THAT(refusal_of(parse_duration("1h30")), HasSubstr("no unit"));
 }
 
 TEST(Durations, OfTheWrongFormAreRefused) {
-  EXPECT_THAT(error_of(parse_duration("")), HasSubstr("is empty"));
+  EXPECT_THAT(refusal_of(parse_duration("")), HasSubstr("is empty"));
   for (const char* text : {"h", "-5s", "+5s", " 5s", "abc", ".5s"}) {
-    EXPECT_THAT(error_of(parse_duration(text)), HasSubstr("is no duration")) << text;
+    EXPECT_THAT(refusal_of(parse_duration(text)), HasSubstr("is no duration")) << text;
   }
   for (const char* text : {"5 s", "5S", "5.s", "5sec", "1e3s", "5s ", "5\xc2\xb5s"}) {
-    EXPECT_THAT(error_of(parse_duration(text)), HasSubstr("unknown unit")) << text;
+    EXPECT_THAT(refusal_of(parse_duration(text)), HasSubstr("unknown unit")) << text;
   }
   for (const char* text : {"30m1h", "1s1s", "1m1min"}) {
-    EXPECT_THAT(error_of(parse_duration(text)), HasSubstr("out of order")) << text;
+    EXPECT_THAT(refusal_of(parse_duration(text)), HasSubstr("out of order")) << text;
   }
 }
 
@@ -69,7 +69,7 @@ TEST(Durations, AreCheckedForOverflowAtTheEdge) {
   for (const char* text :
        {"9223372036854775808ns", "106752d", "106751.995d", "99999999999999999999999h",
         "9223372036s854775808ns", "2562047h47m17s"}) {
-    EXPECT_THAT(error_of(parse_duration(text)), HasSubstr("too long")) << text;
+    EXPECT_THAT(refusal_of(parse_duration(text)), HasSubstr("too long")) << text;
   }
 }
 
@@ -86,23 +86,23 @@ TEST(Sizes, AreReadInBothSystems) {
 }
 
 TEST(Sizes, SayWhatWouldBeRight) {
-  EXPECT_EQ(error_of(parse_bytes("64")), "'64' has no unit; write 64MiB, 64KiB or 64B");
-  EXPECT_THAT(error_of(parse_bytes("64M")), HasSubstr("units are B, KiB, MiB"));
-  EXPECT_THAT(error_of(parse_bytes("1MiB2KiB")), HasSubstr("unknown unit"));
-  EXPECT_THAT(error_of(parse_bytes("-1B")), HasSubstr("is no size"));
-  EXPECT_THAT(error_of(parse_bytes("")), HasSubstr("is empty"));
-  EXPECT_THAT(error_of(parse_bytes("8388608TiB")), HasSubstr("too large"));
-  EXPECT_THAT(error_of(parse_bytes("18446744073709551616B")), HasSubstr("too large"));
+  EXPECT_EQ(refusal_of(parse_bytes("64")), "'64' has no unit; write 64MiB, 64KiB or 64B");
+  EXPECT_THAT(refusal_of(parse_bytes("64M")), HasSubstr("units are B, KiB, MiB"));
+  EXPECT_THAT(refusal_of(parse_bytes("1MiB2KiB")), HasSubstr("unknown unit"));
+  EXPECT_THAT(refusal_of(parse_bytes("-1B")), HasSubstr("is no size"));
+  EXPECT_THAT(refusal_of(parse_bytes("")), HasSubstr("is empty"));
+  EXPECT_THAT(refusal_of(parse_bytes("8388608TiB")), HasSubstr("too large"));
+  EXPECT_THAT(refusal_of(parse_bytes("18446744073709551616B")), HasSubstr("too large"));
 }
 
 TEST(Percentages, AreWholeNumbersWithTheirSign) {
   EXPECT_EQ(parse_percent("80%").value(), 80u);
   EXPECT_EQ(parse_percent("0%").value(), 0u);
   EXPECT_EQ(parse_percent("100%").value(), 100u);
-  EXPECT_EQ(error_of(parse_percent("80")), "'80' has no percent sign; write 80%");
-  EXPECT_THAT(error_of(parse_percent("101%")), HasSubstr("over 100%"));
+  EXPECT_EQ(refusal_of(parse_percent("80")), "'80' has no percent sign; write 80%");
+  EXPECT_THAT(refusal_of(parse_percent("101%")), HasSubstr("over 100%"));
   for (const char* text : {"", "%", "1.5%", "-1%", "80%%", "80%1"}) {
-    EXPECT_THAT(error_of(parse_percent(text)), HasSubstr("is no percentage")) << text;
+    EXPECT_THAT(refusal_of(parse_percent(text)), HasSubstr("is no percentage")) << text;
   }
 }
 
@@ -114,7 +114,7 @@ TEST(Rates, CountRecordsPerSecond) {
   EXPECT_FALSE(parse_rate("0.5")->unlimited);
   EXPECT_TRUE(parse_rate("max")->unlimited);
   for (const char* text : {"", "0", "-1", "5/x", "k", "5ms", "max/s", "99999999999999999999"}) {
-    EXPECT_THAT(error_of(parse_rate(text)), HasSubstr("is no rate")) << text;
+    EXPECT_THAT(refusal_of(parse_rate(text)), HasSubstr("is no rate")) << text;
   }
 }
 

@@ -14,6 +14,9 @@
 
 namespace phlower::testing {
 
+/// A time to write and to ask at, in Unix seconds.
+inline constexpr double kNow = 1'795'000'000;
+
 inline std::unique_ptr<Store> open_store(const std::string& path,
                                          const RetentionOptions& retention = {},
                                          OpenMode mode = OpenMode::kEngine) {
