@@ -48,5 +48,13 @@ void* operator new(std::size_t size) {
   if (void* const made = std::malloc(size == 0 ? 1 : size)) return made;
   throw std::bad_alloc();
 }
+// Sanitizers have one of their own, whose memory must not come to the `delete` here.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* what) noexcept { std::free(what); }
 void operator delete(void* what, std::size_t) noexcept { std::free(what); }
