@@ -25,7 +25,7 @@ static uint64_t submit_many(phlower_engine* engine) {
   uint64_t accepted = 0;
   for (int i = 0; i < kRecords; ++i) {
     char id[32];
-    char worker[32];
+    char worker[48];
     snprintf(id, sizeof id, "task-%d", i);
     snprintf(worker, sizeof worker, "celery@a-worker-with-a-name-%d", i / 20);
     phlower_record record = make_record(id);
