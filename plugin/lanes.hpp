@@ -33,8 +33,8 @@ class Lanes {
     open_.store(false, std::memory_order_seq_cst);
     for (Lane& lane : lanes_) {
       while (!enter(lane)) std::this_thread::yield();  // as long as one record takes
+      const Stay stay{lane};
       lane.producer.reset();
-      leave(lane);
     }
   }
 
@@ -44,9 +44,9 @@ class Lanes {
     for (std::uint32_t i = 0; i < kCount; ++i) {
       Lane& lane = lanes_[(number + i) % kCount];
       if (!enter(lane)) continue;
+      const Stay stay{lane};
       Status status = submit_in(lane, record);
       shedding = lane.producer && lane.producer->shedding();
-      leave(lane);
       return status;
     }
     return Status(Code::kRefused);
@@ -57,8 +57,8 @@ class Lanes {
     Histogram all;
     for (Lane& lane : lanes_) {
       if (!enter(lane)) continue;  // it is counted the next time
+      const Stay stay{lane};
       if (lane.times) all.merge(*lane.times);
-      leave(lane);
     }
     return all;
   }
@@ -75,11 +75,15 @@ class Lanes {
   };
 
   static bool enter(Lane& lane) {
-    // Acquire pairs with `leave`: what the last thread in this lane did is seen. seq_cst against
-    // `close`: either it waits for us, or `submit_in` sees that it has begun.
+    // Acquire pairs with the end of a Stay: what the last thread in this lane did is seen. seq_cst
+    // against `close`: either it waits for us, or `submit_in` sees that it has begun.
     return !lane.taken.exchange(true, std::memory_order_seq_cst);
   }
-  static void leave(Lane& lane) { lane.taken.store(false, std::memory_order_release); }
+  // Also when memory runs out on the way: a lane that stays taken would be waited for in vain.
+  struct Stay {
+    Lane& lane;
+    ~Stay() { lane.taken.store(false, std::memory_order_release); }
+  };
 
   Status submit_in(Lane& lane, const RecordView& record) {
     if (!open_.load(std::memory_order_seq_cst)) return Status(Code::kWrongState);
@@ -98,11 +102,11 @@ class Lanes {
     const MonoTime now = clock_->mono();
     if (now < lane.attach_again) return Status(Code::kDetached);
     lane.attach_again = now + Milliseconds(100);
+    if (!lane.times) lane.times = std::make_unique<Histogram>();
     auto attached = Producer::attach(ring_.path, record_, ring_.high_water_percent, *clock_);
     if (!attached.ok()) return attached.status();
     lane.producer = *std::move(attached);
     lane.attach_again = MonoTime();
-    if (!lane.times) lane.times = std::make_unique<Histogram>();
     return Status();
   }
 

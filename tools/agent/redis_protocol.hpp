@@ -52,7 +52,7 @@ class RedisParser {
   std::span<char> room() {
     if (begin_ == end_) begin_ = end_ = 0;
     if (begin_ == 0 && end_ == 0 && buffer_.size() > kKept) buffer_ = std::vector<char>();
-    if (buffer_.size() - end_ < kRead) {
+    if (buffer_.size() - end_ < kRead && begin_ > 0) {
       std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
       end_ -= begin_;
       begin_ = 0;

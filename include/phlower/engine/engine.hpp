@@ -71,6 +71,7 @@ class Engine {
     try {
       run_slices(budget, report);
     } catch (...) {
+      broken_ = true;
       trouble_.note(exception_status(), MonoTime());
       report.status = trouble_.fatal_status();
     }
@@ -128,6 +129,7 @@ class Engine {
   }
   /// All questions that a history answers, as of now. Use it before the next `tick`.
   Result<History> history() {
+    if (broken_) return trouble_.fatal_status();
     auto sources = store_->sources();
     if (!sources.ok()) return sources.status();
     return History(*std::move(sources), cutoffs_at(options_.retention, clock_.wall()));
@@ -138,6 +140,7 @@ class Engine {
   Status set_limits(const Options& options) {
     take_live_options(options_, options);
     queue_.set_round(options.schedule.round);
+    if (broken_) return Status();
     return store_->set_limits(options.retention, options.disk);
   }
 
@@ -158,10 +161,13 @@ class Engine {
   }
   const EngineStats& stats() const { return stats_; }
   RingStats ring_stats() const { return ring_->stats(); }
-  Counts counts() const { return store_->counts(); }
+  /// Nothing after an exception: what the store has in memory may be half done then.
+  Counts counts() const { return broken_ ? Counts() : store_->counts(); }
   std::uint64_t wal_bytes() const { return store_->wal_bytes(); }
   /// Rows that are past their retention and still there: an estimate, cheap.
-  std::uint64_t purge_backlog_rows() { return store_->purge_backlog_rows(clock_.wall()); }
+  std::uint64_t purge_backlog_rows() {
+    return broken_ ? 0 : store_->purge_backlog_rows(clock_.wall());
+  }
 
  private:
   static constexpr Nanoseconds kFinishedPause = Milliseconds(100);
@@ -337,6 +343,7 @@ class Engine {
   std::optional<Agenda> agenda_;
   MonoTime next_reap_{};
   MonoTime next_salvage_{};
+  bool broken_ = false;        // by an exception
   bool from_salvage_ = false;  // the source of this flush slice, and of the last one
 };
 
