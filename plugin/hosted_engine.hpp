@@ -67,6 +67,7 @@ class alignas(64) HostedEngine {
     auto engine = Engine::open(options_, clock_, log_);
     if (!engine.ok()) return engine.status();
     engine_ = *std::move(engine);
+    failed_ = Status();
     publisher_.emplace(shared_, options_.store.path);
     publish();
     draining_.store(false);
@@ -87,6 +88,10 @@ class alignas(64) HostedEngine {
     if (Status status = running(); !status.ok()) return status;
     if (thread_.joinable()) return wrong_state("has a thread of its own (plugin.own_thread)");
     clear_event();
+    if (!failed_.ok()) {  // for good: no work, and no waiting for a thread to say so
+      publish();
+      return failed_;
+    }
     const MonoTime begin = machine_.mono();
     const Nanoseconds measure = budget > Nanoseconds(0) ? budget : kHostBudget;
     if (!helper_.runs()) {
@@ -105,7 +110,8 @@ class alignas(64) HostedEngine {
     out.over_budget_ns = count(Nanoseconds(out.spent_ns) - measure);
     out.committed = done.committed;
     out.purged = done.purged;
-    return is_fatal(done.report.status) ? done.report.status : Status();
+    if (is_fatal(done.report.status)) failed_ = done.report.status;
+    return failed_;
   }
 
   int event_fd() const { return state_.load() == State::kRunning ? event_fd_.load() : -1; }
@@ -383,6 +389,7 @@ class alignas(64) HostedEngine {
   std::thread thread_;
   Helper helper_;
   DoneTick done_;        // the helper's while it is busy
+  Status failed_;        // what a tick ended with for good
   bool ticked_ = false;  // the helper was given a tick whose end the host has not seen
 };
 

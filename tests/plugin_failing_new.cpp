@@ -14,6 +14,7 @@ namespace {
 std::atomic<long> fails_in{0};  // 0: never
 std::atomic<bool> on_main{false};
 std::atomic<bool> clock_throws{false};
+std::atomic<int> thrown{0};
 
 bool is_main() { return ::gettid() == ::getpid(); }
 
@@ -35,9 +36,17 @@ void fail_new(long k, int of_main) {
 /* Whether the chosen one has come. */
 int new_has_failed(void) { return fails_in <= 0; }
 
-void break_clock(int broken) { clock_throws = broken != 0; }
+void break_clock(int broken) {
+  thrown = 0;
+  clock_throws = broken != 0;
+}
+/* Since it was broken. */
+int clock_has_thrown(void) { return thrown; }
 uint64_t breaking_clock(void*) {
-  if (clock_throws && !is_main()) throw std::runtime_error("a clock that throws");
+  if (clock_throws && !is_main()) {
+    ++thrown;
+    throw std::runtime_error("a clock that throws");
+  }
   return read_clock(CLOCK_MONOTONIC);
 }
 uint64_t wall_clock(void*) { return read_clock(CLOCK_REALTIME); }
