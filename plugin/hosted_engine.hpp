@@ -190,7 +190,10 @@ class alignas(64) HostedEngine {
     const Turns::Turn turn(turns_);
     helper_.stop();
     ending_.store(false);
-    if (engine_) publish();
+    try {  // the destructor comes through here, too
+      if (engine_) publish();
+    } catch (...) {
+    }
     engine_.reset();
     const std::lock_guard guard(reader_mutex_);
     reader_.reset();
@@ -288,11 +291,11 @@ class alignas(64) HostedEngine {
   // Nothing may come out of the plugin's own threads: it would end the host.
   TickReport tick_once(Nanoseconds budget) noexcept {
     TickReport report = engine_->tick(budget);
+    // Without memory for new figures the last ones stay, and health tells their age.
     try {
       const bool due = publisher_->after_tick(clock_.mono(), report.spent - budget, *engine_);
       if (due || is_fatal(report.status)) publish();
-    } catch (
-        ...) {  // without memory for new figures the last ones stay, and health tells their age
+    } catch (...) {
     }
     return report;
   }

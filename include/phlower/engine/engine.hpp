@@ -71,9 +71,13 @@ class Engine {
     try {
       run_slices(budget, report);
     } catch (...) {
+      const bool first = !broken_;
       broken_ = true;
       trouble_.note(exception_status(), MonoTime());
       report.status = trouble_.fatal_status();
+      if (first) {
+        log_.error("{}: the engine ends: {}", options_.store.path, report.status.message());
+      }
     }
     return report;
   }
