@@ -58,7 +58,7 @@ class EngineLife {
       case 1: return hold_or_release_lock();
       case 2: return fail_or_heal_disk();
       case 3: return rig_.clock.advance(Seconds(random_.between(1, 1200)));
-      case 4: return rig_.clock.jump_wall(Seconds(random_.below(240)) - Seconds(120));
+      case 4: return jump_wall();
       case 5: return change_producer();
       case 6:
       case 7:
@@ -76,6 +76,11 @@ class EngineLife {
     rig_.open();
     if (!rig_.producer) rig_.attach();
     ++restarts_;
+  }
+
+  void jump_wall() {
+    furthest_ = std::max(furthest_, rig_.now());
+    rig_.clock.jump_wall(Seconds(random_.below(240)) - Seconds(120));
   }
 
   void change_producer() {
@@ -170,6 +175,10 @@ class EngineLife {
         just_expired += !found->has_value() && expected.finished_at > oldest - 1 ? 1 : 0;
         continue;
       }
+      if (expected.finished_at <= furthest_ - 10 * 3600) {
+        shown += found->has_value() ? 1 : 0;
+        continue;
+      }
       ASSERT_TRUE(found->has_value()) << id;
       EXPECT_EQ((*found)->state, expected.state) << id;
       EXPECT_DOUBLE_EQ((*found)->finished_at, expected.finished_at) << id;
@@ -192,6 +201,7 @@ class EngineLife {
   EngineRig rig_;
   sqlite::Connection other_;
   bool disk_fails_ = false;
+  double furthest_ = 0;  // that the wall clock was before it was set back
   std::map<std::string, Expected> model_;
   std::uint64_t accepted_ = 0;
   std::uint64_t refused_ = 0;

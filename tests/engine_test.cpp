@@ -189,6 +189,58 @@ TEST(Engine, KeepsTheLogAtItsBoundUnderAFloodOnASlowDisk) {
   EXPECT_LT(rig.engine->stats().wal_bytes_max, 8u << 20);
 }
 
+TEST(Engine, IsWellAgainWhenACheckpointThatFailedGoesWellThoughNoRecordComes) {
+  testing::FaultVfs disk;
+  EngineRig rig;
+  rig.options.store.wal_soft_bytes = 1 << 20;
+  rig.open();
+  rig.attach();
+  rig.settle();
+  // One slice a tick, until the next thing to do is the checkpoint.
+  for (int i = 0; rig.engine->wal_bytes() < rig.options.store.wal_soft_bytes; ++i) {
+    ASSERT_TRUE(rig.submit("task-" + std::to_string(i), rig.now()).ok());
+    rig.clock.advance(Seconds(1));
+    rig.engine->tick(Nanoseconds(1));
+  }
+  ASSERT_EQ(rig.engine->stats().checkpoints, 0u);
+  disk.fail_at(1, testing::Fault::kFull, /*for_ever=*/true);
+  rig.settle(20);
+  EXPECT_EQ(rig.engine->health().health, Health::kDegraded);
+  EXPECT_NE(rig.engine->health().reason.find("checkpoint"), std::string::npos);
+  disk.heal();
+  rig.clock.advance(Seconds(5));
+  rig.settle();
+  EXPECT_GT(rig.engine->stats().checkpoints, 0u);
+  EXPECT_EQ(rig.engine->health().health, Health::kOk) << rig.engine->health().reason;
+}
+
+TEST(Engine, PurgesOnWhenAFullDiskHasRoomAgainThoughNoRecordComes) {
+  testing::FaultVfs disk;
+  EngineRig rig;
+  rig.open();
+  rig.attach();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(rig.submit("task-" + std::to_string(i), rig.now()).ok());
+  }
+  rig.settle();
+  disk.fail_at(1, testing::Fault::kFull, /*for_ever=*/true);
+  rig.clock.advance(rig.options.retention.invocations + Seconds(1));
+  for (int i = 0; i < 100; ++i) {
+    const MonoTime begin = rig.clock.mono();
+    const TickReport report = rig.engine->tick(Milliseconds(20));
+    if (!report.may_wait) continue;
+    ASSERT_GT(report.next_due, begin) << "the host would spin";
+    rig.clock.advance(report.next_due - begin);
+  }
+  EXPECT_EQ(rig.engine->health().health, Health::kDegraded);
+  EXPECT_EQ(rig.engine->stats().purged_invocations, 0u);
+  disk.heal();
+  rig.clock.advance(Seconds(5));
+  rig.settle();
+  EXPECT_EQ(rig.engine->stats().purged_invocations, 300u);
+  EXPECT_EQ(rig.engine->health().health, Health::kOk) << rig.engine->health().reason;
+}
+
 TEST(Engine, IsDoneAtOnceWhenNothingIsDue) {
   EngineRig rig;
   rig.open();

@@ -32,7 +32,8 @@ class Agenda {
     backlog.ring_fill = ring.fill();
     stats_.ring_fill_max = std::max(stats_.ring_fill_max, backlog.ring_fill);
     if (records_wait_) backlog.pending_age = std::max(now - oldest_pending_, Nanoseconds(0));
-    backlog.disk_full = trouble_.disk_full();
+    // Where no record waits, whatever is due finds out whether there is room again.
+    backlog.disk_full = trouble_.disk_full() && (records_wait_ || salvaging);
     backlog.wal_fill = static_cast<double>(store_.wal_bytes()) /
                        static_cast<double>(options_.store.wal_hard_bytes);
     stats_.wal_bytes_max = std::max(stats_.wal_bytes_max, store_.wal_bytes());
@@ -66,7 +67,10 @@ class Agenda {
   MonoTime next_due(MonoTime now) const {
     MonoTime due = now + kIdleLook;
     if (records_wait_) due = std::min(due, flush_at(0));
-    if (upkeep_.purge_more() || upkeep_.recount_more()) due = std::min(due, lock_free_until_);
+    const bool pause = lock_free_until_ > now;
+    if (pause && (upkeep_.purge_more() || upkeep_.recount_more())) {
+      due = std::min(due, lock_free_until_);
+    }
     due = std::max(due, std::min(lock_free_until_, due + kIdleLook));
     if (trouble_.blocking()) due = std::max(due, trouble_.until());
     return due;

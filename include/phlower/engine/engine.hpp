@@ -318,13 +318,15 @@ class Engine {
       if (result->hold > Nanoseconds(0)) {
         stats_.hold.record(result->hold);
         trouble_.write_succeeded();
+      } else if (!commits(work)) {
+        trouble_.succeeded(work);
       }
       agenda_->done(work, *result, now);
       return;
     }
     const Status& status = result.status();
     if (report.status.ok()) report.status = status;
-    trouble_.note(status, now);
+    trouble_.note(status, now, work);
     if (status.code() == Code::kBusy) {
       ++stats_.busy;
       return;

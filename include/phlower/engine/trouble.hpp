@@ -1,6 +1,8 @@
 // What goes wrong in the store, when to try again, and what that means for the engine's health.
 #pragma once
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -8,6 +10,7 @@
 #include "phlower/ground/status.hpp"
 #include "phlower/ground/units.hpp"
 #include "phlower/schedule/backoff.hpp"
+#include "phlower/schedule/work.hpp"
 
 namespace phlower {
 
@@ -17,7 +20,8 @@ class Trouble {
   /// A held lock shorter than this is everyday life beside other writers, not a degradation.
   static constexpr Nanoseconds kBusyIsNews = Seconds(1);
 
-  void note(const Status& status, MonoTime now) {
+  /// `work`: what met it, where it was a slice.
+  void note(const Status& status, MonoTime now, std::optional<Work> work = std::nullopt) {
     if (is_fatal(status)) {
       if (!fatal()) fatal_ = status;
       return;
@@ -26,6 +30,7 @@ class Trouble {
     if (status.code() == Code::kBusy) {
       busy_.failed(now);
     } else {
+      failing_work_ = !failing_.failing() || failing_work_ == work ? work : std::nullopt;
       failing_.failed(now);
       disk_full_ = status.code() == Code::kDiskFull;
     }
@@ -34,6 +39,14 @@ class Trouble {
   /// A transaction was committed: whatever it was is over.
   void write_succeeded() {
     busy_.succeeded();
+    failing_.succeeded();
+    disk_full_ = false;
+  }
+
+  /// A slice that commits nothing went well. That is the end of it where nothing else failed: the
+  /// next commit may be far away.
+  void succeeded(Work work) {
+    if (!failing_.failing() || failing_work_ != work) return;
     failing_.succeeded();
     disk_full_ = false;
   }
@@ -60,6 +73,7 @@ class Trouble {
  private:
   Status fatal_;
   Status last_;
+  std::optional<Work> failing_work_;  // the only kind that failed since the last success
   bool disk_full_ = false;
   // A lock comes free within milliseconds; a full disk takes somebody's hand.
   Backoff busy_{Milliseconds(1), Milliseconds(10)};

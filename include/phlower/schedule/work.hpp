@@ -29,6 +29,11 @@ constexpr std::string_view work_name(Work work) noexcept {
   return names[index_of(work)];
 }
 
+/// Whether a slice of it ends with a commit.
+constexpr bool commits(Work work) noexcept {
+  return work == Work::kFlush || work == Work::kPurge || work == Work::kReclaim;
+}
+
 /// One value for each kind of work.
 template <class T>
 struct PerWork {
