@@ -10,7 +10,7 @@
 #include <string>
 
 #include "phlower/store/sqlite.hpp"
-#include "vfs_shim.hpp"
+#include "phlower/store/vfs_shim.hpp"
 
 namespace phlower::testing {
 
@@ -70,7 +70,7 @@ class FaultVfs {
   bool read_failed() const { return read_at_ != 0 && reads_ >= read_at_; }
 
  private:
-  using File = ShimFile<FaultVfs*>;
+  using File = sqlite::ShimFile<FaultVfs*>;
   static FaultVfs& owner_of(sqlite3_file* file) { return *File::of(file)->extra; }
   static sqlite3_file* real(sqlite3_file* file) { return File::real(file); }
 

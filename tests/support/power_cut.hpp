@@ -28,7 +28,7 @@
 
 #include "phlower/ground/random.hpp"
 #include "phlower/store/sqlite.hpp"
-#include "vfs_shim.hpp"
+#include "phlower/store/vfs_shim.hpp"
 
 namespace phlower::testing {
 
@@ -135,7 +135,7 @@ class PowerCut {
     std::string path;
     Content content;  // null: the name goes
   };
-  using File = ShimFile<Tracked*>;  // null: outside the folder
+  using File = sqlite::ShimFile<Tracked*>;  // null: outside the folder
   static Tracked*& tracked_of(sqlite3_file* file) { return File::of(file)->extra; }
   static sqlite3_file* real(sqlite3_file* file) { return File::real(file); }
 

@@ -60,11 +60,11 @@ class RecordModel {
     versions_[id].push_back({state, at, mono, steps_.size() - 1});
   }
   void saw(double wall, double mono) {
-    if (steps_.empty() || steps_.back().highest != wall) steps_.push_back({wall, wall, false});
+    if (steps_.empty() || steps_.back().highest != wall) steps_.push_back({wall, wall - mono, false});
     now_ = wall;
     mono_ = mono;
   }
-  void restarted(double wall) { steps_.push_back({wall, wall, true}); }
+  void restarted(double wall) { steps_.push_back({wall, wall - mono_, true}); }
 
   bool knows(const std::string& id, const std::string& state, double at) const {
     const auto found = versions_.find(id);
@@ -97,16 +97,16 @@ class RecordModel {
 
   struct Range {
     double highest = 0;
-    double lowest = 0;
+    double lowest_offset = 0;  // of the clock against the monotonic one
     bool restart = false;
   };
 
   // Over all that was seen from each step on.
   std::vector<Range> ranges() const {
-    std::vector<Range> since(steps_.size() + 1, {now_, now_, false});
+    std::vector<Range> since(steps_.size() + 1, {now_, now_ - mono_, false});
     for (std::size_t i = steps_.size(); i-- > 0;) {
       since[i].highest = std::max(since[i + 1].highest, steps_[i].highest);
-      since[i].lowest = std::min(since[i + 1].lowest, steps_[i].lowest);
+      since[i].lowest_offset = std::min(since[i + 1].lowest_offset, steps_[i].lowest_offset);
       since[i].restart = since[i + 1].restart || steps_[i].restart;
     }
     return since;
@@ -115,8 +115,10 @@ class RecordModel {
   bool may_have_gone(const Version& version, const Range& since) const {
     if (version.at + life_ <= since.highest + kSlack) return true;
     if (mono_ - version.mono >= life_ - kSlack) return true;
-    // A start does not know how wrong the clock of the last one was.
-    return since.restart && since.lowest + life_ <= since.highest + kSlack;
+    // A start does not know how wrong the clock of the last one was: what came with this version or
+    // later may look as old as if the clock had always been as far behind as it was once.
+    const double looks_closed = version.mono + since.lowest_offset;
+    return since.restart && looks_closed + life_ <= since.highest + kSlack;
   }
 
   // A version that lost against another in the same row goes with that row.

@@ -15,6 +15,7 @@
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/segment/layout.hpp"
+#include "phlower/store/log_vfs.hpp"
 #include "phlower/store/pragmas.hpp"
 #include "phlower/store/sqlite.hpp"
 
@@ -109,7 +110,7 @@ inline Status check_version(sqlite::Connection& db) {
 /// For the one connection that writes and checkpoints this file.
 inline Result<sqlite::Connection> open_for_writing(const std::string& path, StoreOptions options,
                                                    std::uint64_t cache_bytes) {
-  auto db = sqlite::Connection::open(path, sqlite::Access::kReadWrite);
+  auto db = sqlite::open_writer(path, sqlite::Access::kReadWrite);
   if (!db.ok()) return db;
   options.cache_bytes = cache_bytes;
   Status status = sqlite::set_busy_timeout(*db, 1000);

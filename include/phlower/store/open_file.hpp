@@ -10,6 +10,7 @@
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/store/log_vfs.hpp"
 #include "phlower/store/pragmas.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
@@ -182,7 +183,8 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
   const sqlite::Access access = mode == OpenMode::kEngine        ? sqlite::Access::kCreate
                                 : mode == OpenMode::kMaintenance ? sqlite::Access::kReadWrite
                                                                  : od::looking_access(options.path);
-  auto db = sqlite::Connection::open(options.path, access);
+  auto db = mode == OpenMode::kReadOnly ? sqlite::Connection::open(options.path, access)
+                                        : sqlite::open_writer(options.path, access);
   if (!db.ok()) return db.status();
   file.db = std::move(*db);
   file.frozen = access == sqlite::Access::kFrozen || access == sqlite::Access::kFrozenWithLog;

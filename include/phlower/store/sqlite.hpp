@@ -180,8 +180,9 @@ class Connection {
   Connection() noexcept = default;
 
   /// Errors: kNotFound, kPermission (also for a file that opens only for reading), kIo. That a file
-  /// is no database shows at the first statement, as kNotOurs.
-  static Result<Connection> open(const std::string& path, Access access) {
+  /// is no database shows at the first statement, as kNotOurs. `vfs`: the system's own where NULL.
+  static Result<Connection> open(const std::string& path, Access access,
+                                 const char* vfs = nullptr) {
     Connection made;
     made.path_ = std::make_shared<const std::string>(path);
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_PRIVATECACHE;
@@ -200,7 +201,7 @@ class Connection {
         break;
     }
     sqlite3* raw = nullptr;
-    const int result = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
+    const int result = sqlite3_open_v2(name.c_str(), &raw, flags, vfs);
     made.db_.reset(raw);
     if (result != SQLITE_OK) return detail::error(raw, result, path, "open");
     if (access == Access::kFrozenWithLog) {

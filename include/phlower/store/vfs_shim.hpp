@@ -1,9 +1,9 @@
-// What SQLite VFSs in front of the real one have in common: files that pass everything on.
+// A SQLite VFS in front of the real one: its files pass everything on but what it is made for.
 #pragma once
 
 #include "phlower/store/sqlite.hpp"
 
-namespace phlower::testing {
+namespace phlower::sqlite {
 
 /// A file of such a VFS, in front of the real one's, which lies right behind it. `Extra`: what the
 /// VFS itself wants to know of a file.
@@ -26,6 +26,13 @@ struct ShimFile {
     table.xRead = [](sqlite3_file* f, void* to, int bytes, sqlite3_int64 at) {
       return on(f).xRead(real(f), to, bytes, at);
     };
+    table.xWrite = [](sqlite3_file* f, const void* data, int bytes, sqlite3_int64 at) {
+      return on(f).xWrite(real(f), data, bytes, at);
+    };
+    table.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
+      return on(f).xTruncate(real(f), size);
+    };
+    table.xSync = [](sqlite3_file* f, int flags) { return on(f).xSync(real(f), flags); };
     table.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) {
       return on(f).xFileSize(real(f), size);
     };
@@ -56,4 +63,4 @@ struct ShimFile {
   static const sqlite3_io_methods& on(sqlite3_file* file) { return *real(file)->pMethods; }
 };
 
-}  // namespace phlower::testing
+}  // namespace phlower::sqlite
