@@ -33,7 +33,7 @@ struct PurgeOptions {
   bool details_given = false;
   StoreOptions store = purge_store_options();
   Nanoseconds slice = Milliseconds(8);
-  std::uint32_t duty_percent = 85;
+  std::uint32_t duty_percent = 90;
   std::optional<Nanoseconds> max_time;
   bool reclaim = false;
   bool dry_run = false;
@@ -86,7 +86,7 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
       ->type_name("DURATION");
   app.add_option("--duty", text.duty,
                  "share of time the write lock may be held while others have the file open, 10% to "
-                 "100% (default: 85%)")
+                 "100% (default: 90%)")
       ->type_name("SHARE");
   app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
   app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)")
