@@ -71,7 +71,7 @@ class Agenda {
     if (pause && (upkeep_.purge_more() || upkeep_.recount_more())) {
       due = std::min(due, lock_free_until_);
     }
-    due = std::max(due, std::min(lock_free_until_, due + kIdleLook));
+    due = std::max(due, std::min(lock_free_until_, now + kIdleLook));
     if (trouble_.blocking()) due = std::max(due, trouble_.until());
     return due;
   }
