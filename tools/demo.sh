@@ -15,7 +15,8 @@ trap 'rm -rf "$work" "$ring"*' EXIT
 say() { printf '\n%s\n' "$*"; }
 
 say "Making a database with $rows expired rows ..."
-"$replay" "$capture" --data "$work/backlog.db" --ring "$ring" --make-backlog "$rows"
+"$replay" "$capture" --data "$work/backlog.db" --layout single --ring "$ring" \
+  --make-backlog "$rows"
 rm -f "$ring"
 
 # The spike of the incident: 73,000 tasks a minute; the last run is four times that.
