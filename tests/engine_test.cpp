@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "phlower/store/sqlite.hpp"
 #include "support/engine_rig.hpp"
 #include "support/fault_vfs.hpp"
@@ -239,6 +241,29 @@ TEST(Engine, PurgesOnWhenAFullDiskHasRoomAgainThoughNoRecordComes) {
   rig.settle();
   EXPECT_EQ(rig.engine->stats().purged_invocations, 300u);
   EXPECT_EQ(rig.engine->health().health, Health::kOk) << rig.engine->health().reason;
+}
+
+TEST(Engine, SleepsThroughThePauseThatOthersGetThoughARecordIsLongOverdue) {
+  testing::FaultVfs disk;
+  EngineRig rig;
+  rig.options.store.durability = Durability::kPower;
+  rig.open();
+  rig.attach();
+  rig.settle();
+  ASSERT_TRUE(rig.submit("one", rig.now()).ok());
+  rig.clock.advance(Seconds(1));
+  bool slow = false;
+  disk.at_sync([&] {
+    if (std::exchange(slow, true)) return;
+    EXPECT_TRUE(rig.submit("two", rig.now()).ok());
+    rig.clock.advance(Seconds(4));
+  });
+  rig.engine->tick(Milliseconds(20));
+  ASSERT_TRUE(slow) << "the commit was not slow";
+  const TickReport report = rig.engine->tick(Milliseconds(20));
+  ASSERT_TRUE(report.may_wait);
+  EXPECT_EQ(rig.engine->stats().committed, 1u);
+  EXPECT_GT(report.next_due, rig.clock.mono()) << "the host would spin";
 }
 
 TEST(Engine, IsDoneAtOnceWhenNothingIsDue) {

@@ -60,8 +60,9 @@ class RecordModel {
     versions_[id].push_back({state, at, mono, steps_.size() - 1});
   }
   void saw(double wall, double mono) {
-    if (steps_.empty() || steps_.back().highest != wall)
+    if (steps_.empty() || steps_.back().highest != wall) {
       steps_.push_back({wall, wall - mono, false});
+    }
     now_ = wall;
     mono_ = mono;
   }

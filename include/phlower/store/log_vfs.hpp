@@ -191,6 +191,12 @@ class Registration {
 /// shared object with this code can be unloaded.
 /// Thread safety: safe.
 inline Result<Connection> open_writer(const std::string& path, Access access) {
+  // None at all where SQLite cannot start; the opening says why. A host's own that needs more room
+  // for a file than ours has: its log is written as SQLite does it.
+  const sqlite3_vfs* system = sqlite3_vfs_find(nullptr);
+  if (system == nullptr || system->szOsFile > log_detail::kSystemFileMost) {
+    return Connection::open(path, access);
+  }
   static constinit std::mutex naming;
   const std::lock_guard guard(naming);
   static sqlite3_vfs vfs = log_detail::make_vfs();
