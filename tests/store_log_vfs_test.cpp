@@ -170,6 +170,28 @@ TEST_F(LogVfs, FailsTheCommitWhoseFramesCannotBeWritten) {
   check();
 }
 
+// SQLite forgets an error of a read; the frames that were lost with it must not be.
+TEST(LogFrames, SayNoToAllAfterAFailedWriteUntilTheLockIsGivenUp) {
+  static int result = SQLITE_OK;
+  sqlite3_io_methods methods{};
+  methods.xWrite = [](sqlite3_file*, const void*, int, sqlite3_int64) { return result; };
+  sqlite3_file file{&methods};
+  const char bytes[512] = {};
+  char read[64];
+  sqlite::LogFrames frames;
+  ASSERT_EQ(frames.write(&file, bytes, 32, 0), SQLITE_OK);  // the log's header
+  ASSERT_EQ(frames.write(&file, bytes, 24, 32), SQLITE_OK);
+  ASSERT_EQ(frames.write(&file, bytes, 512, 56), SQLITE_OK);
+  result = SQLITE_IOERR_WRITE;
+  EXPECT_EQ(frames.read(&file, read, sizeof read, 0), SQLITE_IOERR_WRITE);
+  result = SQLITE_OK;
+  EXPECT_EQ(frames.write(&file, bytes, 24, 568), SQLITE_IOERR_WRITE);
+  EXPECT_EQ(frames.flush(&file), SQLITE_IOERR_WRITE);
+  frames.forget();
+  EXPECT_EQ(frames.write(&file, bytes, 24, 32), SQLITE_OK);
+  EXPECT_EQ(frames.flush(&file), SQLITE_OK);
+}
+
 TEST_F(LogVfs, IsKnownToTheProcessOnlyWhileItOpens) {
   Connection db = opened(100);
   for (const sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr); vfs != nullptr; vfs = vfs->pNext) {
