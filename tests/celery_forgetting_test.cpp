@@ -82,9 +82,9 @@ TEST(Assembler, KeepsEndedTasksForAWhileAndOnlySoMany) {
 }
 
 TEST(Assembler, StaysWithinItsBytes) {
-  AssemblerLimits limits;
-  limits.bytes_max = 1u << 20;
-  Assembler assembler(CeleryOptions(), limits);
+  CeleryOptions options;
+  options.in_flight_bytes = 1u << 20;
+  Assembler assembler(options);
   std::vector<Record> out;
   Random random(5);
   for (int i = 0; i < 2'000; ++i) {
@@ -92,7 +92,7 @@ TEST(Assembler, StaysWithinItsBytes) {
                              "t" + std::to_string(random.below(1'500)));
     event.args.assign(random.below(20'000), 'x');
     assembler.add(event, MonoTime(), out);
-    ASSERT_LE(assembler.stats().bytes, limits.bytes_max);
+    ASSERT_LE(assembler.stats().bytes, options.in_flight_bytes);
   }
   EXPECT_GT(assembler.stats().forgotten_by_bytes, 100u);
   EXPECT_GT(assembler.stats().in_flight, 5u);
@@ -100,7 +100,59 @@ TEST(Assembler, StaysWithinItsBytes) {
   giant.args.assign(2u << 20, 'x');
   assembler.add(giant, MonoTime(), out);
   EXPECT_EQ(out.back().args.size(), 2u << 20);
-  EXPECT_LE(assembler.stats().bytes, limits.bytes_max);
+  EXPECT_LE(assembler.stats().bytes, options.in_flight_bytes);
+}
+
+TEST(Assembler, HasRoomForAsManyTasksAsTheDefaultsSay) {
+  const CeleryOptions options;
+  Assembler assembler(options);
+  std::vector<Record> out;
+  for (std::uint32_t i = 0; i <= options.in_flight_max; ++i) {
+    Event event = make_event("received", 1, "33f15fd6-97a4-4f9c-9d2f-" + std::to_string(i));
+    event.args.assign(210, 'x');
+    assembler.add(event, MonoTime(), out);
+  }
+  EXPECT_EQ(assembler.stats().in_flight, options.in_flight_max);
+  EXPECT_EQ(assembler.stats().forgotten_by_count, 1u);
+  EXPECT_EQ(assembler.stats().forgotten_by_bytes, 0u);
+}
+
+std::vector<std::string> in_flight(const Assembler& assembler, std::size_t limit = 100) {
+  std::vector<std::string> ids;
+  assembler.for_each_in_flight([&](const InFlightTask& task) {
+    ids.emplace_back(task.record.task_id);
+    return ids.size() < limit;
+  });
+  return ids;
+}
+
+TEST(Assembler, ShowsWhatIsInFlightLongestSilentFirst) {
+  Assembler assembler{CeleryOptions()};
+  std::vector<Record> out;
+  const MonoTime start = MonoTime() + seconds(1);
+  EXPECT_TRUE(in_flight(assembler).empty());
+  assembler.add(make_event("received", 1, "a"), start, out);
+  assembler.add(make_event("sent", 2, "b"), start, out);
+  assembler.add(make_event("received", 3, "c"), start, out);
+  assembler.add(make_event("started", 4, "a"), start + seconds(5), out);
+  assembler.add(make_event("succeeded", 5, "d"), start, out);
+  EXPECT_EQ(in_flight(assembler), (std::vector<std::string>{"b", "c", "a"}));
+  EXPECT_EQ(in_flight(assembler, 2), (std::vector<std::string>{"b", "c"}));
+  EXPECT_EQ(assembler.find_in_flight("b")->record.state, "PENDING");
+  const auto a = assembler.find_in_flight("a");
+  ASSERT_TRUE(a.has_value());
+  EXPECT_EQ(a->record.state, "STARTED");
+  EXPECT_EQ(a->record.received_at, 1);
+  EXPECT_EQ(a->record.started_at, 4);
+  EXPECT_EQ(a->record.task_name, "shop.pack");
+  EXPECT_EQ(a->record.args, "(1,)");
+  EXPECT_EQ(a->record.worker, "worker@a");
+  EXPECT_EQ(a->heard, start + seconds(5));
+  EXPECT_FALSE(assembler.find_in_flight("d").has_value());
+  EXPECT_FALSE(assembler.find_in_flight("e").has_value());
+  assembler.add(make_event("failed", 6, "a"), start, out);
+  EXPECT_EQ(in_flight(assembler), (std::vector<std::string>{"b", "c"}));
+  EXPECT_FALSE(assembler.find_in_flight("a").has_value());
 }
 
 TEST(Assembler, CountsWhatItIsGivenAndWhatItGivesOut) {

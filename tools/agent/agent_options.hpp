@@ -143,6 +143,7 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("socket.clients_max", o.socket.clients_max, Count{1, 1000});
   visit("socket.line_max", o.socket.line_max_bytes, kLine);
   visit("celery.in_flight_max", o.celery.in_flight_max, Count{1, 10'000'000});
+  visit("celery.in_flight_memory", o.celery.in_flight_bytes, Bytes{kMiB, 64 * kGiB});
   visit("celery.in_flight_age", o.celery.in_flight_age, Span{Hours(1), Hours(8760)});
   visit("http.listen", o.http.listen, Text{true});
   visit("http.token_file", o.http.token_file, Text{true});

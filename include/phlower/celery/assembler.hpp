@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <iterator>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,7 +29,14 @@ struct AssemblerLimits {
   // they gathered at least once a second.
   std::chrono::seconds ended_age{60};
   std::size_t ended_max = 20'000;
-  std::size_t bytes_max = 64u << 20;  // of all tasks kept, in flight or ended
+};
+
+/// A task that is in flight, as the assembler knows it: without an end, and with what a try before
+/// this one left, if it is waiting for its retry. State PENDING: it was only sent. The texts are
+/// good until the assembler changes.
+struct InFlightTask {
+  RecordView record;
+  MonoTime heard{};  // when its last event came
 };
 
 /// Sums since construction, and what is kept now.
@@ -43,7 +51,7 @@ struct AssemblerStats {
   std::uint64_t updates = 0;             //   a task's second and later
   std::uint64_t unfinished = 0;          //   tasks that went on when they were forgotten or flushed
   std::uint64_t forgotten_by_count = 0;  // in flight, over in_flight_max
-  std::uint64_t forgotten_by_bytes = 0;  // in flight, over bytes_max
+  std::uint64_t forgotten_by_bytes = 0;  // in flight, over in_flight_bytes
   std::uint64_t forgotten_by_age = 0;    // in flight, nothing heard for in_flight_age
   std::uint64_t forgotten_unstarted = 0;  // of these and of those flushed: only task-sent was seen
   std::size_t in_flight = 0;
@@ -61,8 +69,9 @@ struct AssemblerStats {
 /// end. If it was only sent, nothing is given out: it is no invocation yet, and a row without any
 /// time could never expire.
 ///
-/// Not thread safe. Never blocks. Memory: bounded by AssemblerLimits::bytes_max plus one event
-/// and 4 MiB.
+/// Over CeleryOptions::in_flight_bytes tasks that have ended go first, then the oldest in flight.
+///
+/// Not thread safe. Never blocks. Memory: bounded by in_flight_bytes plus one event and 4 MiB.
 class Assembler {
  public:
   explicit Assembler(const CeleryOptions& options, AssemblerLimits limits = {})
@@ -104,8 +113,8 @@ class Assembler {
       ++stats_.forgotten_by_count;
       forget(give);
     }
-    while (stats_.bytes > limits_.bytes_max && !ended_.empty()) drop(ended_);
-    while (stats_.bytes > limits_.bytes_max && !in_flight_.empty()) {
+    while (stats_.bytes > options_.in_flight_bytes && !ended_.empty()) drop(ended_);
+    while (stats_.bytes > options_.in_flight_bytes && !in_flight_.empty()) {
       ++stats_.forgotten_by_bytes;
       forget(give);
     }
@@ -124,6 +133,21 @@ class Assembler {
   void flush(std::vector<Record>& out) { flush(Append{out}); }
 
   const AssemblerStats& stats() const { return stats_; }
+
+  /// Calls visit(task) with an InFlightTask for each task in flight, the longest silent first, as
+  /// long as it returns true. `visit` must not change the assembler.
+  template <std::predicate<const InFlightTask&> Visit>
+  void for_each_in_flight(Visit&& visit) const {
+    for (const Entry& task : in_flight_) {
+      if (!visit(InFlightTask{task.history.record(), task.touched})) return;
+    }
+  }
+  /// The task of this id, if it is in flight. In constant time.
+  std::optional<InFlightTask> find_in_flight(std::string_view task_id) const {
+    const Entry* const task = by_id_.find(task_id);
+    if (task == nullptr || task->in_ended) return std::nullopt;
+    return InFlightTask{task->history.record(), task->touched};
+  }
 
  private:
   // What a task costs besides its history: its node and two places in the index.

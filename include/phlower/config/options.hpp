@@ -74,8 +74,9 @@ struct ScheduleOptions {
 };
 
 struct CeleryOptions {
-  std::uint32_t in_flight_max = 100'000;  // tasks begun and not ended that are remembered
-  Hours in_flight_age{24};                // and for how long
+  std::uint32_t in_flight_max = 100'000;         // tasks without an end that are remembered
+  std::uint64_t in_flight_bytes = 128ull << 20;  // memory for them, and for ends just seen
+  Hours in_flight_age{24};                       // and for how long
 };
 
 /// For hosts that load the shared object.

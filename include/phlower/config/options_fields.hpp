@@ -215,6 +215,7 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("schedule.round", o.schedule.round, Span{Milliseconds(5), Seconds(1)});
   visit("schedule.flush_age", o.schedule.flush_age, Span{Milliseconds(1), Seconds(10)});
   visit("celery.in_flight_max", o.celery.in_flight_max, Count{1, 10'000'000});
+  visit("celery.in_flight_memory", o.celery.in_flight_bytes, Bytes{kMiB, 64 * kGiB});
   visit("celery.in_flight_age", o.celery.in_flight_age, Span{Hours(1), Hours(8760)});
   visit("plugin.own_thread", o.plugin.own_thread, Switch{});
   visit("log.level", o.log.level, Choice{kLevels});
