@@ -247,6 +247,7 @@ TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
                                                {"limit", "1e1"},
                                                {"since", ""},
                                                {"since", "2026-13-01"},
+                                               {"since", "2026-02-30"},
                                                {"since", "99999999999"},
                                                {"details", "no"},
                                                {"x", "1"},
@@ -255,6 +256,15 @@ TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
         << name << value.substr(0, 20);
   }
   EXPECT_FALSE(read_http_query({{"task", "t"}}, false, 10, now).ok());
+}
+
+TEST(HttpQuery, TakesTheMomentsThatPhlowerQueryTakesInUtc) {
+  const WallTime now(Seconds(1'800'000'000));
+  const auto query = read_http_query(
+      {{"since", "2026-11-23 18:30"}, {"until", "2026-11-23T18:30:00.5+01:00"}}, true, 10, now);
+  ASSERT_TRUE(query.ok()) << query.status().message();
+  EXPECT_EQ(query->since_ns, 1'795'458'600'000'000'000);
+  EXPECT_EQ(query->until_ns, 1'795'455'000'500'000'000);
 }
 
 Event started(const char* worker) {

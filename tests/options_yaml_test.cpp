@@ -185,9 +185,9 @@ const BadText kBadTexts[] = {
      "f:2:13: is not YAML: illegal map value; look at indentation, colons and quotes here"},
     {"log:\n  level: \x01\n", "f:2:10: holds a byte that is no text; write plain UTF-8"},
     {"log:\n  level: \xff\n", "f:2:10: holds a byte that is no text; write plain UTF-8"},
-    {"log:\n  level: \xc3", "f:2:11: ends inside a character; write plain UTF-8"},
+    {"log:\n  level: \xc3", "f:2:10: holds a byte that is no text; write plain UTF-8"},
     {"\"a\\nb\": 1\n",
-     "f:1:1: 'a?b' is an unknown section; known are store, retention, disk, ring, record, "
+     "f:1:1: 'a\\nb' is an unknown section; known are store, retention, disk, ring, record, "
      "schedule, "
      "celery, plugin, log"},
 };

@@ -35,6 +35,7 @@ TEST(Durations, AreReadInEveryUnit) {
   EXPECT_EQ(ns_of("2min"), 120'000'000'000);
   EXPECT_EQ(ns_of("60h"), 216'000'000'000'000);
   EXPECT_EQ(ns_of("5d"), 432'000'000'000'000);
+  EXPECT_EQ(ns_of("2w"), 1'209'600'000'000'000);
   EXPECT_EQ(ns_of("0s"), 0);
 }
 

@@ -11,7 +11,7 @@
 #include "cli.hpp"
 #include "phlower/config/options_yaml.hpp"
 #include "phlower/ground/clock.hpp"
-#include "phlower/ground/units.hpp"
+#include "phlower/ground/moment.hpp"
 #include "phlower/store/query.hpp"
 
 namespace phlower::tools {
@@ -41,27 +41,17 @@ inline constexpr const char* kQueryExamples =
     "  phlower-query count --since 1h --by-minute\n"
     "  phlower-query times --task shop.orders.pack --since 1d\n"
     "  phlower-query export --since 2026-11-23T00:00 --until 2026-11-24T00:00 --format csv\n"
-    "      times without a zone are those of this machine, or UTC with --utc\n";
+    "WHEN is a time before now (90m, 2h, 1d, 1w), now, today, yesterday, yesterday 18:30; 03:00, "
+    "the\n"
+    "last one that was; 2026-11-23, 2026-11-23T18:30:05 (or with a space), 24:00 for the end of a\n"
+    "day, with Z or +01:00 for a zone; Unix seconds. Without a zone it is this machine's, or UTC\n"
+    "with --utc; of an hour that comes twice when clocks are set back, the first.\n";
 
-/// "90m" before now, or a time as 2026-11-23, 2026-11-23T18:30, 2026-11-23T18:30:05, with Z for
-/// UTC. Errors: kInvalidArgument.
-inline Result<std::int64_t> parse_moment(const std::string& text, bool utc, WallTime now) {
-  const auto ago = parse_duration(text);
-  if (ago.ok()) return to_us(to_unix_seconds(now - *ago));
-  std::string rest = text;
-  const bool zulu = !rest.empty() && (rest.back() == 'Z' || rest.back() == 'z');
-  if (zulu) rest.pop_back();
-  for (const char* format :
-       {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
-    std::tm fields{};
-    const char* const end = ::strptime(rest.c_str(), format, &fields);
-    if (end == nullptr || *end != '\0') continue;
-    fields.tm_isdst = -1;
-    const std::time_t seconds = utc || zulu ? ::timegm(&fields) : std::mktime(&fields);
-    return static_cast<std::int64_t>(seconds) * 1'000'000;
-  }
-  return Status(Code::kInvalidArgument,
-                "'" + text + "' is no time; write 2h (before now) or 2026-11-23T18:30");
+/// This machine's zone, as TZ or /etc/localtime has it.
+inline std::int64_t machine_offset(std::int64_t at) {
+  const std::time_t seconds = at;
+  std::tm fields{};
+  return ::localtime_r(&seconds, &fields) == nullptr ? 0 : fields.tm_gmtoff;
 }
 
 inline void declare_data(CLI::App& command, QueryOptions& options, QueryText& text) {
@@ -80,7 +70,10 @@ inline void declare_filters(CLI::App& command, QueryOptions& options, QueryText&
   command.add_option("--queue", query.queue, "the queue's name")->type_name("NAME");
   command.add_option("--text", query.text, "somewhere in arguments, exception or traceback")
       ->type_name("TEXT");
-  command.add_option("--since", text.since, "2h before now, or a time")->type_name("WHEN");
+  command
+      .add_option("--since", text.since,
+                  "2h, yesterday, 03:00, 2026-11-23T18:30, Unix seconds, ...")
+      ->type_name("WHEN");
   command.add_option("--until", text.until, "the same; not included")->type_name("WHEN");
 }
 
@@ -95,8 +88,10 @@ inline Status understand(const QueryText& text, WallTime now, bool data_given,
   }
   const auto moment = [&](const char* name, const std::string& from, std::int64_t& to) {
     if (from.empty()) return Status();
-    const auto parsed = parse_moment(from, options.utc, now);
-    if (parsed.ok()) to = *parsed;
+    const auto parsed = parse_moment(from, now, options.utc ? utc_offset : machine_offset);
+    if (parsed.ok()) {
+      to = std::chrono::floor<Microseconds>(*parsed).time_since_epoch().count();
+    }
     return parsed.status().with_context(name);
   };
   if (Status status = moment("--since", text.since, options.query.from_us); !status.ok()) {

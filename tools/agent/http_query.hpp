@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ctime>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,8 +11,8 @@
 #include "phlower/config/config_errors.hpp"
 #include "phlower/config/nearest.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/ground/moment.hpp"
 #include "phlower/ground/status.hpp"
-#include "phlower/ground/units.hpp"
 #include "phlower/plugin.h"
 
 namespace phlower::agent {
@@ -48,28 +47,6 @@ namespace query_detail {
 
 inline Status bad(std::string text) { return {Code::kInvalidArgument, std::move(text)}; }
 
-/// "2h" before now, Unix seconds, or a time in UTC: 2026-11-23T18:30[:05][Z].
-inline Result<std::int64_t> moment(const std::string& text, WallTime now) {
-  std::tm fields{};
-  for (const char* form : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ",
-                           "%Y-%m-%dT%H:%M", "%Y-%m-%d"}) {
-    fields = {};
-    const char* end = ::strptime(text.c_str(), form, &fields);
-    if (end == nullptr || *end != '\0') continue;
-    const std::int64_t seconds = ::timegm(&fields);
-    if (seconds > 0 && seconds < 9'000'000'000) return seconds * 1'000'000'000;
-  }
-  if (!text.empty() && text.size() <= 10 &&
-      text.find_first_not_of("0123456789") == std::string::npos) {
-    const std::int64_t seconds = std::stoll(text);
-    if (seconds > 0 && seconds < 9'000'000'000) return seconds * 1'000'000'000;
-  }
-  const Result<Nanoseconds> ago = parse_duration(text);
-  const Nanoseconds since_epoch = now.time_since_epoch();
-  if (ago.ok() && *ago < since_epoch) return (since_epoch - *ago).count();
-  return bad(shown_text(text) + " is no time; write 2h, Unix seconds or 2026-11-23T18:30:00");
-}
-
 inline Status read_limit(const std::string& text, std::uint32_t most, std::uint32_t& out) {
   const bool digits = !text.empty() && text.size() <= 6 &&
                       text.find_first_not_of("0123456789") == std::string::npos;
@@ -83,6 +60,7 @@ inline Status read_limit(const std::string& text, std::uint32_t most, std::uint3
 
 }  // namespace query_detail
 
+/// `since` and `until` are moments as parse_moment reads them, in UTC where they name no zone.
 /// Errors: kInvalidArgument: an unknown parameter, one given twice, a value out of range.
 inline Result<HttpQuery> read_http_query(const std::multimap<std::string, std::string>& given,
                                          bool with_task, std::uint32_t limit_max, WallTime now) {
@@ -102,8 +80,8 @@ inline Result<HttpQuery> read_http_query(const std::multimap<std::string, std::s
     if (value.size() > 4096) return qd::bad(shown_text(name) + " is longer than 4096 bytes");
     Status status;
     if (name == "since" || name == "until") {
-      const Result<std::int64_t> at = qd::moment(value, now);
-      if (at.ok()) (name == "since" ? out.since_ns : out.until_ns) = *at;
+      const Result<WallTime> at = parse_moment(value, now, utc_offset);
+      if (at.ok()) (name == "since" ? out.since_ns : out.until_ns) = at->time_since_epoch().count();
       status = at.status().with_context(name);
     } else if (name == "limit") {
       status = qd::read_limit(value, limit_max, out.limit);

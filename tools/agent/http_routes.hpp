@@ -14,6 +14,7 @@
 #include "http_exchange.hpp"
 #include "http_query.hpp"
 #include "metrics_text.hpp"
+#include "phlower/ground/text.hpp"
 #include "plugin_engine.hpp"
 #include "record_json.hpp"
 
@@ -24,19 +25,6 @@ inline HttpAnswer http_json(int status, const Json& json) {
 }
 inline HttpAnswer http_error(int status, std::string_view text) {
   return http_json(status, Json{{"error", text}});
-}
-
-/// True for UTF-8 without control characters.
-inline bool is_plain_utf8(std::string_view text) {
-  int more = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool continues = (byte & 0xc0) == 0x80;
-    if (byte < 0x20 || byte == 0x7f || byte == 0xc0 || byte == 0xc1 || byte >= 0xf5) return false;
-    if (continues != (more > 0)) return false;
-    more = continues ? more - 1 : byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc2 ? 1 : 0;
-  }
-  return more == 0;
 }
 
 /// Thread safety: safe.

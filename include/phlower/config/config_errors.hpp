@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "phlower/ground/status.hpp"
+#include "phlower/ground/text.hpp"
 
 namespace phlower {
 
@@ -17,11 +18,6 @@ struct TextPlace {
   int line = 1;
   int column = 1;
 };
-
-/// Text from a file made fit for a message: in quotes and not long.
-inline std::string shown_text(std::string_view text) {
-  return "'" + std::string(text.substr(0, 60)) + (text.size() > 60 ? "...'" : "'");
-}
 
 /// Collects errors; shows the first 20 in the order of the file and counts the rest.
 class ConfigErrors {
@@ -33,10 +29,7 @@ class ConfigErrors {
     if (list_.size() >= 10 * kShown) return;
     if (!key.empty()) text.insert(0, std::string(key.substr(0, 80)) + ": ");
     // A name with a newline in it must not pass for another error, nor write to a terminal.
-    for (char& c : text) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    }
-    list_.push_back({place, std::move(text)});
+    list_.push_back({place, printable(text)});
   }
   bool empty() const { return count_ == 0; }
 

@@ -150,22 +150,17 @@ class Events final : public YAML::EventHandler {
 /// The parser replaces bytes that are no UTF-8 and stops at some control characters: neither may
 /// pass in silence. True if the text has none of both.
 inline bool is_clean(std::string_view text, ConfigErrors& errors) {
-  TextPlace at;
-  int more = 0;  // continuation bytes still to come
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool continues = (byte & 0xc0) == 0x80;
-    const bool control = (byte < 0x20 && c != '\n' && c != '\t' && c != '\r') || byte == 0x7f;
-    if (control || byte >= 0xf5 || byte == 0xc0 || byte == 0xc1 || continues != (more > 0)) {
+  for (TextPlace at; !text.empty(); ++at.column) {
+    const Character next = first_character(text);
+    const bool blank = next.code == '\n' || next.code == '\t' || next.code == '\r';
+    if (next.size == 0 || (next.code < 0x20 && !blank) || next.code == 0x7f) {
       errors.add(at, "", "holds a byte that is no text; write plain UTF-8");
       return false;
     }
-    more = continues ? more - 1 : byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc2 ? 1 : 0;
-    if (!continues) ++at.column;
-    if (c == '\n') at = {at.line + 1, 1};
+    text.remove_prefix(next.size);
+    if (next.code == '\n') at = {at.line + 1, 0};
   }
-  if (more > 0) errors.add(at, "", "ends inside a character; write plain UTF-8");
-  return more == 0;
+  return true;
 }
 
 inline std::string in_quotes(std::string_view text) {

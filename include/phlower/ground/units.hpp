@@ -28,7 +28,8 @@ struct Unit {
 };
 
 // Largest first: a compound duration must go down this list.
-inline constexpr std::array<Unit, 8> kDurations = {{{"d", 86'400'000'000'000u},
+inline constexpr std::array<Unit, 9> kDurations = {{{"w", 604'800'000'000'000u},
+                                                    {"d", 86'400'000'000'000u},
                                                     {"h", 3'600'000'000'000u},
                                                     {"min", 60'000'000'000u},
                                                     {"m", 60'000'000'000u},
@@ -109,8 +110,8 @@ inline const Unit* find_unit(std::span<const Unit> units, std::string_view name)
 
 }  // namespace units_detail
 
-/// "60h", "5ms", "1.5s", "1h30m": units d, h, m or min, s, ms, us, ns, larger ones first. "0s" is
-/// allowed. Errors: kInvalidArgument; up to 292 years.
+/// "60h", "5ms", "1.5s", "1h30m": units w, d, h, m or min, s, ms, us, ns, larger ones first. "0s"
+/// is allowed. Errors: kInvalidArgument; up to 292 years.
 inline Result<Nanoseconds> parse_duration(std::string_view text) {
   namespace ud = units_detail;
   constexpr auto kLimit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
@@ -129,7 +130,7 @@ inline Result<Nanoseconds> parse_duration(std::string_view text) {
     }
     const ud::Unit* unit = ud::find_unit(ud::kDurations, part.unit);
     if (unit == nullptr) {
-      return ud::bad(text, "has an unknown unit; units are d, h, m, s, ms, us, ns");
+      return ud::bad(text, "has an unknown unit; units are w, d, h, m, s, ms, us, ns");
     }
     if (unit->factor >= previous) {
       return ud::bad(text, "has its units out of order; larger ones come first, as in 1h30m");
@@ -214,7 +215,8 @@ inline std::string exact_duration(Nanoseconds duration) {
   const auto count = static_cast<std::uint64_t>(duration.count());
   if (count == 0) return "0s";
   for (const auto& unit : units_detail::kDurations) {
-    if (unit.name == "d" || unit.name == "min") continue;  // 120h is what people say; m is shorter
+    // 120h is what people say; m is shorter than min.
+    if (unit.name == "w" || unit.name == "d" || unit.name == "min") continue;
     if (count % unit.factor == 0)
       return std::to_string(count / unit.factor) + std::string(unit.name);
   }
