@@ -89,6 +89,26 @@ std::int32_t on_engine(phlower_engine* handle, phlower_err* err, Body&& body) no
   });
 }
 
+inline std::int32_t submit_to(phlower_engine* engine, std::uint32_t lane,
+                              const phlower_record* record, bool whole) noexcept {
+  return on_engine(engine, nullptr, [&](HostedEngine& mine) -> Status {
+    RecordView view;
+    if (Status status = to_view(record, view); !status.ok()) return status;
+    return mine.submit(lane, view, whole);
+  });
+}
+
+inline std::int32_t submit_by(phlower_producer* producer, const phlower_record* record,
+                              bool whole) noexcept {
+  return guarded(nullptr, [&]() -> Status {
+    if (!handles.lives(HandleKind::kProducer, producer)) return Status(Code::kBadHandle);
+    RecordView view;
+    if (Status status = to_view(record, view); !status.ok()) return status;
+    Producer& mine = *producer_of(producer)->producer;
+    return whole ? mine.submit_whole(view) : mine.submit(view);
+  });
+}
+
 inline Nanoseconds span(std::uint64_t ns) {
   constexpr std::uint64_t kMost = 1ull << 61;  // 73 years
   return Nanoseconds(static_cast<std::int64_t>(std::min(ns, kMost)));

@@ -126,13 +126,13 @@ class alignas(64) HostedEngine {
     return Status();
   }
 
-  Status submit(std::uint32_t lane, const RecordView& record) {
+  Status submit(std::uint32_t lane, const RecordView& record, bool whole) {
     if (draining_.load(std::memory_order_relaxed)) {          // relaxed: sooner or later is enough
       refused_here_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter
       return Status(Code::kRefused);
     }
     bool shedding = false;
-    Status status = lanes_.submit(lane, record, shedding);
+    Status status = lanes_.submit(lane, record, whole, shedding);
     // Relaxed is enough: one wake-up too many or a tick later does no harm.
     if (shedding && !signalled_.exchange(true, std::memory_order_relaxed)) {
       static_cast<void>(wake());

@@ -39,13 +39,14 @@ class Lanes {
   }
 
   /// kRefused when another thread is in every lane. `shedding` comes back true when the ring is
-  /// above its high-water mark. Errors: of Producer::submit and Producer::attach.
-  Status submit(std::uint32_t number, const RecordView& record, bool& shedding) {
+  /// above its high-water mark. `whole`: as Producer::submit_whole. Errors: of Producer::submit and
+  /// Producer::attach.
+  Status submit(std::uint32_t number, const RecordView& record, bool whole, bool& shedding) {
     for (std::uint32_t i = 0; i < kCount; ++i) {
       Lane& lane = lanes_[(number + i) % kCount];
       if (!enter(lane)) continue;
       const Stay stay{lane};
-      Status status = submit_in(lane, record);
+      Status status = submit_in(lane, record, whole);
       shedding = lane.producer && lane.producer->shedding();
       return status;
     }
@@ -85,15 +86,19 @@ class Lanes {
     ~Stay() { lane.taken.store(false, std::memory_order_release); }
   };
 
-  Status submit_in(Lane& lane, const RecordView& record) {
+  static Status put(Producer& producer, const RecordView& record, bool whole) {
+    return whole ? producer.submit_whole(record) : producer.submit(record);
+  }
+
+  Status submit_in(Lane& lane, const RecordView& record, bool whole) {
     if (!open_.load(std::memory_order_seq_cst)) return Status(Code::kWrongState);
     if (!lane.producer) {
       if (Status status = attach(lane); !status.ok()) return status;
     }
-    if (--lane.until_sample != 0) return lane.producer->submit(record);
+    if (--lane.until_sample != 0) return put(*lane.producer, record, whole);
     lane.until_sample = kSample;
     const MonoTime begin = clock_->mono();
-    Status status = lane.producer->submit(record);
+    Status status = put(*lane.producer, record, whole);
     lane.times->record(clock_->mono() - begin);
     return status;
   }

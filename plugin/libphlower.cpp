@@ -148,11 +148,11 @@ PHLOWER_API int32_t phlower_engine_wake(phlower_engine* engine) {
 
 PHLOWER_API int32_t phlower_engine_submit(phlower_engine* engine, uint32_t lane,
                                           const phlower_record* record) {
-  return on_engine(engine, nullptr, [&](HostedEngine& mine) -> Status {
-    RecordView view;
-    if (Status status = to_view(record, view); !status.ok()) return status;
-    return mine.submit(lane, view);
-  });
+  return submit_to(engine, lane, record, false);
+}
+PHLOWER_API int32_t phlower_engine_submit_whole(phlower_engine* engine, uint32_t lane,
+                                                const phlower_record* record) {
+  return submit_to(engine, lane, record, true);
 }
 
 PHLOWER_API int32_t phlower_engine_flush(phlower_engine* engine, uint64_t deadline_ns,
@@ -320,12 +320,11 @@ PHLOWER_API int32_t phlower_producer_open(const char* yaml, size_t size, phlower
 
 PHLOWER_API int32_t phlower_producer_submit(phlower_producer* producer,
                                             const phlower_record* record) {
-  return guarded(nullptr, [&]() -> Status {
-    if (!handles.lives(HandleKind::kProducer, producer)) return Status(Code::kBadHandle);
-    RecordView view;
-    if (Status status = to_view(record, view); !status.ok()) return status;
-    return producer_of(producer)->producer->submit(view);
-  });
+  return submit_by(producer, record, false);
+}
+PHLOWER_API int32_t phlower_producer_submit_whole(phlower_producer* producer,
+                                                  const phlower_record* record) {
+  return submit_by(producer, record, true);
 }
 
 PHLOWER_API int32_t phlower_producer_close(phlower_producer* producer) {

@@ -100,7 +100,18 @@ class Sources(AgentTest):
         self.assertEqual(self.rig.metric("phlower_agent_records_refused_total", "socket"), 0)
         self.assertGreater(self.rig.metric("phlower_agent_waits_total", "socket"), 0)
         self.assertEqual(agent.end(), 0)
-        self.assertEqual(len(self.rig.rows()), 8000)
+        self.assertEqual(self.rig.all_args(), ["y" * 900] * 8000)  # no details were shed either
+
+    def test_a_ring_at_its_high_water_holds_stdin_back_and_sheds_nothing(self):
+        self.rig.engine["ring"].update(size="1MiB", chunk="32KiB", high_water="25%")
+        self.rig.engine["record"] = {"max": "8KiB", "args_max": "1KiB", "kwargs_max": "1KiB",
+                                     "traceback_max": "2KiB"}
+        self.rig.options["stdin"] = {"enabled": True}
+        agent = self.rig.start(ready=False, stdin=subprocess.PIPE)
+        agent.process.stdin.write("".join(record(i, args="y" * 600) for i in range(5000)))
+        agent.process.stdin.close()
+        self.assertEqual(agent.process.wait(WAIT), 0)
+        self.assertEqual(self.rig.all_args(), ["y" * 600] * 5000)
 
 
 class Life(AgentTest):

@@ -147,11 +147,42 @@ static void Metrics_AreReadByTheirIndex(void) {
   remove_place(&place);
 }
 
+static void WholeRecords_WaitAtTheHighWaterWithoutBeingRefusals(void) {
+  const Place place = new_place("");
+  phlower_engine* const engine = started_engine(&place, NULL);
+  char args[1000];
+  memset(args, 'y', sizeof args);
+  phlower_record record = make_record("whole");
+  record.args.data = args;
+  record.args.size = sizeof args;
+  uint64_t taken = 0;
+  while (f.engine_submit_whole(engine, 0, &record) == PHLOWER_OK) ++taken;
+  CHECK_CODE(f.engine_submit_whole(engine, 0, &record), PHLOWER_E_REFUSED);
+  phlower_producer* producer = NULL;
+  CHECK_CODE(f.producer_open(place.yaml, strlen(place.yaml), &producer, NULL), PHLOWER_OK);
+  CHECK_CODE(f.producer_submit_whole(producer, &record), PHLOWER_E_REFUSED);
+  CHECK_CODE(f.producer_submit(producer, &record), PHLOWER_OK); /* without its arguments */
+  phlower_drain_out out;
+  memset(&out, 0, sizeof out);
+  out.struct_size = sizeof out;
+  CHECK_CODE(f.engine_flush(engine, 60 * kSecond, &out), PHLOWER_OK);
+  CHECK_CODE(f.producer_submit_whole(producer, &record), PHLOWER_OK);
+  CHECK_CODE(f.engine_submit_whole(engine, 0, &record), PHLOWER_OK);
+  CHECK_CODE(f.engine_flush(engine, 60 * kSecond, &out), PHLOWER_OK);
+  const phlower_stats stats = read_stats(engine);
+  CHECK(stats.offered == taken + 3 && stats.refused == 0 && stats.shed == 1);
+  CHECK_CODE(f.producer_submit_whole(NULL, &record), PHLOWER_E_HANDLE);
+  CHECK_CODE(f.producer_close(producer), PHLOWER_OK);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
 int main(int argc, char** argv) {
   if (argc != 2 || load_plugin(argv[1], RTLD_NOW | RTLD_LOCAL) == NULL) return 1;
   RUN(Records_ComeBackAsTheyWereGiven);
   RUN(Lists_ComeInPages);
   RUN(Metrics_AreReadByTheirIndex);
+  RUN(WholeRecords_WaitAtTheHighWaterWithoutBeingRefusals);
   printf("1..%d\n", cases);
   return failed_cases != 0;
 }

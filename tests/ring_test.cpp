@@ -136,6 +136,46 @@ TEST_F(Ring, ShedsDetailsFirstThenRefusesAndCountsBoth) {
   EXPECT_FALSE(producer->shedding());
 }
 
+TEST_F(Ring, TakesWholeRecordsUpToItsMarkAndCountsNoRefusalOfThose) {
+  make(8);
+  const auto patient = attach(50);
+  const auto hasty = attach(50);
+  std::uint32_t number = 0;
+  while (patient->submit_whole(make_content({0, number}).view()).ok()) ++number;
+  EXPECT_LE(consumer_->stats().chunks_in_use, 4u);
+  for (int i = 0; i < 3000; ++i) {
+    ASSERT_EQ(patient->submit_whole(make_content({0, number}).view()).code(), Code::kRefused);
+  }
+  EXPECT_EQ(consumer_->stats().offered, number);
+  EXPECT_EQ(consumer_->stats().refused_full, 0u);
+  ASSERT_TRUE(submit(*hasty, 0, 1).ok());  // what is above the mark is for those that cannot wait
+  move_all(*consumer_, store_);
+  for (int i = 0; i < 20; ++i, ++number) {
+    ASSERT_TRUE(patient->submit_whole(make_content({0, number}).view()).ok());
+  }
+  move_all(*consumer_, store_);
+  EXPECT_EQ(store_.rows.size(), number + 1);
+  EXPECT_EQ(consumer_->stats().shed, 1u);  // that of the hasty one
+}
+
+TEST_F(Ring, TakesWholeRecordsAboveItsMarkWhereNothingCanBeFreed) {
+  make(5);
+  std::vector<std::unique_ptr<Producer>> idle;  // each holds a chunk
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    idle.push_back(attach());
+    ASSERT_TRUE(submit(*idle.back(), 0, i).ok());
+  }
+  move_all(*consumer_, store_);
+  EXPECT_EQ(consumer_->stats().chunks_in_use, 3u);
+  const auto patient = attach(50);
+  for (std::uint32_t number = 0; number < 100; ++number) {
+    ASSERT_TRUE(patient->submit_whole(make_content({3, number}).view()).ok()) << number;
+    move_all(*consumer_, store_);
+  }
+  EXPECT_EQ(consumer_->stats().shed, 0u);
+  EXPECT_EQ(consumer_->stats().refused_full, 0u);
+}
+
 TEST_F(Ring, CutsDetailsToTheirLimits) {
   make(4);
   RecordOptions limits = testing::small_records();

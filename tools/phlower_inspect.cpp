@@ -36,6 +36,7 @@ constexpr const char* kFunctions[] = {"phlower_abi_version",
                                       "phlower_engine_event_fd",
                                       "phlower_engine_wake",
                                       "phlower_engine_submit",
+                                      "phlower_engine_submit_whole",
                                       "phlower_engine_flush",
                                       "phlower_engine_reload",
                                       "phlower_engine_stats",
@@ -49,6 +50,7 @@ constexpr const char* kFunctions[] = {"phlower_abi_version",
                                       "phlower_engine_destroy",
                                       "phlower_producer_open",
                                       "phlower_producer_submit",
+                                      "phlower_producer_submit_whole",
                                       "phlower_producer_close"};
 
 struct Loaded {

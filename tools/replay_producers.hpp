@@ -120,11 +120,12 @@ class ProducerLoop {
     add(report_.offered);
     while (!stopped()) {
       const MonoTime begin = clock_.mono();
-      const Status status = producer_->submit(record.view());
+      const Status status =
+          wait_for_room ? producer_->submit_whole(record.view()) : producer_->submit(record.view());
       report_.submit_ns.record(clock_.mono() - begin);
       if (status.ok()) {
         add(report_.accepted);
-        if (producer_->shedding()) add(report_.shed);
+        if (!wait_for_room && producer_->shedding()) add(report_.shed);
         acknowledge(record.task_id);
         return;
       }

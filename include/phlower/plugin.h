@@ -378,6 +378,17 @@ PHLOWER_API int32_t phlower_producer_submit(phlower_producer* producer,
 /* NULL is fine. */
 PHLOWER_API int32_t phlower_producer_close(phlower_producer* producer);
 
+/* -- For who can wait ----------------------------------------------------------------------------
+ */
+
+/* As phlower_engine_submit and phlower_producer_submit, but nothing is ever left out of the record:
+ * while the ring is above ring.high_water, from where on those two leave details out, REFUSED says
+ * to try again later, and counts neither as offered nor as refused. */
+PHLOWER_API int32_t phlower_engine_submit_whole(phlower_engine* engine, uint32_t lane,
+                                                const phlower_record* record);
+PHLOWER_API int32_t phlower_producer_submit_whole(phlower_producer* producer,
+                                                  const phlower_record* record);
+
 #ifdef __cplusplus
 }
 #endif

@@ -146,6 +146,12 @@ class AgentRig:
             raise AssertionError(done.stderr)
         return list(csv.DictReader(done.stdout.splitlines()))
 
+    def all_args(self):
+        """What each row has of its arguments."""
+        done = subprocess.run([self.query_tool, "export", "--data", self.data, "--format", "ndjson"],
+                              capture_output=True, text=True, timeout=240, check=True)
+        return [json.loads(line)["args_preview"] for line in done.stdout.splitlines()]
+
     def close(self):
         for process in self.started:
             process.kill()

@@ -21,7 +21,8 @@
   X(engine_tick) X(engine_event_fd) X(engine_wake) X(engine_submit) X(engine_flush) \
   X(engine_reload) X(engine_stats) X(engine_health) X(engine_metrics_read) \
   X(engine_histogram_read) X(engine_get) X(engine_list) X(engine_drain) X(engine_stop) \
-  X(engine_destroy) X(producer_open) X(producer_submit) X(producer_close)
+  X(engine_destroy) X(producer_open) X(producer_submit) X(producer_close) \
+  X(engine_submit_whole) X(producer_submit_whole)
 /* clang-format on */
 
 #define DECLARE_FUNCTION(name) __typeof__(&phlower_##name) name;

@@ -7,13 +7,13 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "agent_options.hpp"
 #include "broker_url.hpp"
 #include "celery_feed.hpp"
 #include "connecting.hpp"
 #include "link_state.hpp"
+#include "outlet.hpp"
 #include "source.hpp"
 
 namespace phlower::agent {
@@ -38,7 +38,7 @@ class BrokerSource : public Source {
 
   void watches(std::vector<pollfd>& out) final {
     if (connecting_.running()) out.push_back({connecting_.fd(), POLLIN, 0});
-    if (link_ && overflow_.empty()) out.push_back({link_->fd(), POLLIN, 0});
+    if (link_ && !full()) out.push_back({link_->fd(), POLLIN, 0});
   }
 
   bool turn(std::span<const pollfd> found, MonoTime now) final {
@@ -49,7 +49,7 @@ class BrokerSource : public Source {
       beat_at_ = now + Seconds(1);
       feed_.expire(now, gives());
     }
-    if (!hand_over(now)) return false;
+    if (!outlet_.hand_over(now)) return false;
     if (link_) return look((!found.empty() && found[0].revents != 0) || more_, beat, now);
     if (connecting_.running()) {
       connected(now);
@@ -61,7 +61,7 @@ class BrokerSource : public Source {
 
   std::optional<MonoTime> due() const final {
     if (closed_) return std::nullopt;
-    if (!overflow_.empty()) return std::min(beat_at_, offer_at_);
+    if (full()) return std::min(beat_at_, *outlet_.due());
     if (link_ || connecting_.running()) return beat_at_;
     return std::min(beat_at_, state_.retry_at());
   }
@@ -69,7 +69,7 @@ class BrokerSource : public Source {
   void close() final {
     closed_ = true;
     feed_.flush(gives());
-    give_up();
+    outlet_.give_up();
     link_.reset();
   }
 
@@ -89,7 +89,7 @@ class BrokerSource : public Source {
         password_file_(options.password_file),
         open_(std::move(open)),
         log_(parts.log),
-        outlet_(parts.engine, parts.counters, name_, parts.log),
+        outlet_(parts.engine, parts.counters, name_, parts.log, kPatience),
         feed_(parts.options.celery, parts.counters, name_),
         state_(
             parts.counters, name_,
@@ -107,46 +107,16 @@ class BrokerSource : public Source {
   Log& log() { return log_; }
   CeleryFeed& feed() { return feed_; }
   /// The ring has no room: no more messages, please.
-  bool full() const { return !overflow_.empty(); }
+  bool full() const { return outlet_.full(); }
   /// Where the feed's records go.
   auto gives() {
-    return [this](const RecordView& record) {
-      if (!overflow_.empty() || outlet_.offer(record) == PHLOWER_E_REFUSED) keep(record);
-    };
+    return [this](const RecordView& record) { outlet_.give(record); };
   }
 
  private:
   // A burst of more than the ring holds is over, or the engine does not keep up: the brokers' own
   // bounds (Redis: 32 MiB, or 8 MiB for a minute) leave room for the first, none for the second.
   static constexpr Milliseconds kPatience{200};
-  static constexpr Milliseconds kOfferAgain{1};
-
-  void keep(const RecordView& record) {
-    if (overflow_.empty()) outlet_.waits();
-    overflow_.push_back(owned(record));
-  }
-
-  // False: the ring is full, and nothing is read until that has changed or was so for too long.
-  bool hand_over(MonoTime now) {
-    if (overflow_.empty()) return true;
-    if (waits_since_ == MonoTime()) waits_since_ = now;
-    std::size_t given = 0;
-    while (given < overflow_.size() &&
-           outlet_.offer(overflow_[given].view()) != PHLOWER_E_REFUSED) {
-      ++given;
-    }
-    overflow_.erase(overflow_.begin(), overflow_.begin() + static_cast<std::ptrdiff_t>(given));
-    if (given > 0) waits_since_ = now;
-    if (!overflow_.empty() && now - waits_since_ >= kPatience) give_up();
-    offer_at_ = now + kOfferAgain;
-    if (!overflow_.empty()) return false;
-    waits_since_ = MonoTime();
-    return true;
-  }
-  void give_up() {
-    for (const Record& record : overflow_) outlet_.push(record.view());
-    overflow_.clear();
-  }
 
   void connect() {
     connecting_.start([this](const std::atomic<bool>& cancelled) -> Made {
@@ -194,9 +164,6 @@ class BrokerSource : public Source {
   CeleryFeed feed_;
   LinkState state_;
   std::unique_ptr<Link> link_;
-  std::vector<Record> overflow_;  // what the ring refused, of what was read before it did
-  MonoTime waits_since_{};
-  MonoTime offer_at_{};
   bool more_ = false;
   bool closed_ = false;
   MonoTime beat_at_{};

@@ -1,14 +1,13 @@
 // Celery events from a recorded capture, once.
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "agent_options.hpp"
 #include "celery_feed.hpp"
+#include "outlet.hpp"
 #include "phlower/celery/capture_reader.hpp"
 #include "source.hpp"
 
@@ -31,10 +30,9 @@ class CaptureSource final : public Source {
   void watches(std::vector<pollfd>&) override {}
 
   bool turn(std::span<const pollfd>, MonoTime now) override {
-    if (ended_ || (waiting_ && now < retry_at_)) return false;
-    waiting_ = false;
+    if (ended_) return false;
     for (int lines = 0; lines < kLinesPerTurn; ++lines) {
-      if (!hand_over(now)) return false;
+      if (!outlet_.hand_over(now)) return false;
       if (flushed_) {
         end();
         return false;
@@ -46,10 +44,13 @@ class CaptureSource final : public Source {
 
   std::optional<MonoTime> due() const override {
     if (ended_) return std::nullopt;
-    return waiting_ ? retry_at_ : MonoTime{};
+    return outlet_.full() ? outlet_.due() : MonoTime{};
   }
   bool ends_agent() const override { return ended_ && at_end_ == AtEnd::kEnd; }
-  void close() override { ended_ = true; }
+  void close() override {
+    ended_ = true;
+    outlet_.give_up();
+  }
 
  private:
   static constexpr int kLinesPerTurn = 64;
@@ -60,29 +61,15 @@ class CaptureSource final : public Source {
         at_end_(options.capture.at_end),
         log_(log),
         reader_(std::move(reader)),
-        outlet_(engine, counters, "capture", log),
+        outlet_(engine, counters, "capture", log, Outlet::kForEver),
         feed_(options.celery, counters, "capture") {}
 
-  // False: the ring is full.
-  bool hand_over(MonoTime now) {
-    for (; given_ < records_.size(); ++given_) {
-      if (outlet_.offer(records_[given_].view()) != PHLOWER_E_REFUSED) continue;
-      outlet_.waits();
-      waiting_ = true;
-      retry_at_ = now + Milliseconds(2);
-      return false;
-    }
-    records_.clear();
-    given_ = 0;
-    return true;
-  }
-
   void read_line(MonoTime now) {
-    const auto keep = [this](const RecordView& record) { records_.push_back(owned(record)); };
+    const auto give = [this](const RecordView& record) { outlet_.give(record); };
     const Result<bool> more = reader_.next(line_);
     if (!more.ok()) log_.error("{}", more.status().message());
     if (!more.ok() || !*more) {
-      feed_.flush(keep);
+      feed_.flush(give);
       flushed_ = true;
       return;
     }
@@ -90,7 +77,7 @@ class CaptureSource final : public Source {
       feed_.bad_message();
       log_.warn_limited("bad line", "{} (skipped)", line_.problem.message());
     }
-    feed_.batch(line_.batch, 0, now, keep);
+    feed_.batch(line_.batch, 0, now, give);
   }
 
   void end() {
@@ -107,12 +94,8 @@ class CaptureSource final : public Source {
   Outlet outlet_;
   CeleryFeed feed_;
   CaptureLine line_;
-  std::vector<Record> records_;
-  std::size_t given_ = 0;
   bool flushed_ = false;
   bool ended_ = false;
-  bool waiting_ = false;
-  MonoTime retry_at_{};
 };
 
 }  // namespace phlower::agent

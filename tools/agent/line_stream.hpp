@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "../json_out.hpp"
+#include "outlet.hpp"
 #include "record_line.hpp"
-#include "source.hpp"
 
 namespace phlower::agent {
 
@@ -31,12 +31,18 @@ class LineStream {
  public:
   using Answer = std::function<void(const std::string&)>;
 
-  LineStream(int fd, std::size_t line_max_bytes, Outlet& outlet, Answer answer)
-      : fd_(fd), line_max_(line_max_bytes), outlet_(outlet), answer_(std::move(answer)) {}
+  /// `outlet` is the source's; the stream has a branch of it.
+  LineStream(int fd, std::size_t line_max_bytes, const Outlet& outlet, Answer answer)
+      : fd_(fd),
+        line_max_(line_max_bytes),
+        outlet_(outlet.branch([this](std::int32_t code) { settled(code); })),
+        answer_(std::move(answer)) {}
+  LineStream(const LineStream&) = delete;
+  LineStream& operator=(const LineStream&) = delete;
 
   /// Reads and hands over what fits into one turn.
-  LineTurn turn() {
-    if (!submit_pending()) return LineTurn::kFull;
+  LineTurn turn(MonoTime now) {
+    if (!outlet_.hand_over(now)) return LineTurn::kFull;
     if (!take_lines()) return LineTurn::kFull;
     for (std::size_t taken = 0; taken < kTurnBytes;) {
       char buffer[32 << 10];
@@ -55,9 +61,11 @@ class LineStream {
     return LineTurn::kMore;
   }
 
-  bool full() const { return pending_.has_value(); }
-  std::uint64_t accepted() const { return accepted_; }
-  std::uint64_t bad() const { return bad_; }
+  bool full() const { return outlet_.full(); }
+  /// When a turn is wanted though there is nothing to read.
+  std::optional<MonoTime> due() const { return outlet_.due(); }
+  /// Reads no more.
+  void close() { outlet_.give_up(); }
 
   /// {"lines":3,"accepted":2,"bad":1}: what became of everything so far.
   std::string sums() const {
@@ -110,24 +118,17 @@ class LineStream {
       refuse(std::string(record.status().message()));
       return true;
     }
-    pending_ = *std::move(record);
-    if (submit_pending()) return true;
-    outlet_.waits();
-    return false;
+    outlet_.give(record->view());
+    return !outlet_.full();
   }
 
-  bool submit_pending() {
-    if (!pending_) return true;
-    const std::int32_t code = outlet_.offer(pending_->view());
-    if (code == PHLOWER_E_REFUSED) return false;
-    pending_.reset();
+  void settled(std::int32_t code) {
     if (code == PHLOWER_OK) {
       ++accepted_;
     } else {
       ++bad_;
       answer_error("not taken, code " + std::to_string(code));
     }
-    return true;
   }
 
   void refuse(const std::string& why) {
@@ -143,13 +144,12 @@ class LineStream {
 
   int fd_;
   std::size_t line_max_;
-  Outlet& outlet_;
+  Outlet outlet_;
   Answer answer_;
   std::string text_;
   std::size_t searched_ = 0;  // no end of line before here
   bool skipping_ = false;     // inside a line that is too long
   bool ended_ = false;
-  std::optional<Record> pending_;
   std::uint64_t lines_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t bad_ = 0;

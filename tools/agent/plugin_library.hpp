@@ -26,6 +26,7 @@ struct PluginCalls {
   decltype(&phlower_engine_tick) engine_tick;
   decltype(&phlower_engine_event_fd) engine_event_fd;
   decltype(&phlower_engine_submit) engine_submit;
+  decltype(&phlower_engine_submit_whole) engine_submit_whole;
   decltype(&phlower_engine_reload) engine_reload;
   decltype(&phlower_engine_stats) engine_stats;
   decltype(&phlower_engine_health) engine_health;
@@ -104,6 +105,7 @@ class PluginLibrary {
     need("phlower_engine_tick", c.engine_tick);
     need("phlower_engine_event_fd", c.engine_event_fd);
     need("phlower_engine_submit", c.engine_submit);
+    need("phlower_engine_submit_whole", c.engine_submit_whole);
     need("phlower_engine_reload", c.engine_reload);
     need("phlower_engine_stats", c.engine_stats);
     need("phlower_engine_health", c.engine_health);

@@ -56,14 +56,11 @@ class SocketSource final : public Source {
     if (closed_ || found.empty()) return false;
     bool more = false;
     std::size_t at = 1;
-    waiting_ = false;
     for (auto next = clients_.begin(); next != clients_.end() && at < found.size(); ++at) {
       Client& client = **next;
-      more = serve(client, found[at].revents) || more;
-      if (client.stream.full()) waiting_ = true;
+      more = serve(client, found[at].revents, now) || more;
       next = client.gone ? clients_.erase(next) : std::next(next);
     }
-    if (waiting_) retry_at_ = now + Milliseconds(2);
     if (pausing_ && now >= accept_at_) pausing_ = false;
     if ((found[0].revents & POLLIN) != 0) accept_clients(now);
     connected_.set(clients_.size());
@@ -71,12 +68,18 @@ class SocketSource final : public Source {
   }
 
   std::optional<MonoTime> due() const override {
-    if (waiting_) return retry_at_;
-    return pausing_ ? std::optional(accept_at_) : std::nullopt;
+    std::optional<MonoTime> first;
+    if (pausing_) first = accept_at_;
+    for (const auto& client : clients_) {
+      const auto due = client->stream.due();
+      if (due && (!first || *due < *first)) first = due;
+    }
+    return first;
   }
 
   void close() override {
     closed_ = true;
+    for (const auto& client : clients_) client->stream.close();
     clients_.clear();
     listener_.close();
   }
@@ -85,7 +88,7 @@ class SocketSource final : public Source {
   static constexpr std::size_t kAnswersMax = 64 << 10;
 
   struct Client {
-    Client(int its_fd, std::size_t line_max, Outlet& outlet)
+    Client(int its_fd, std::size_t line_max, const Outlet& outlet)
         : fd(its_fd), stream(its_fd, line_max, outlet, [this](const std::string& text) {
             out.append(text).append("\n");
           }) {}
@@ -107,14 +110,14 @@ class SocketSource final : public Source {
       : options_(options),
         listener_(std::move(listener)),
         log_(log),
-        outlet_(engine, counters, "socket", log),
+        outlet_(engine, counters, "socket", log, Outlet::kForEver),
         connected_(counters.make("phlower_agent_clients", "Clients connected.", "socket",
                                  CountKind::kGauge)) {}
 
-  bool serve(Client& client, short events) {
+  bool serve(Client& client, short events, MonoTime now) {
     const bool readable = (events & (POLLIN | POLLHUP | POLLERR)) != 0 || client.more;
     if (client.stream.full() || (readable && client.reads())) {
-      const LineTurn how = client.stream.turn();
+      const LineTurn how = client.stream.turn(now);
       client.more = how == LineTurn::kMore;
       if (how == LineTurn::kEnded) {
         client.ended = true;
@@ -156,10 +159,8 @@ class SocketSource final : public Source {
   Outlet outlet_;
   Count& connected_;
   std::list<std::unique_ptr<Client>> clients_;
-  bool waiting_ = false;
   bool pausing_ = false;
   bool closed_ = false;
-  MonoTime retry_at_{};
   MonoTime accept_at_{};
 };
 

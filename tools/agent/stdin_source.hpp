@@ -18,7 +18,7 @@ class StdinSource final : public Source {
   StdinSource(const StdinOptions& options, PluginEngine& engine, Counters& counters, const Log& log)
       : options_(options),
         log_(log),
-        outlet_(engine, counters, "stdin", log),
+        outlet_(engine, counters, "stdin", log, Outlet::kForEver),
         lines_(STDIN_FILENO, options.line_max_bytes, outlet_,
                [this](const std::string& text) { log_.warn_limited("line", "{}", text); }),
         flags_(::fcntl(STDIN_FILENO, F_GETFL)) {
@@ -38,9 +38,8 @@ class StdinSource final : public Source {
   bool turn(std::span<const pollfd> found, MonoTime now) override {
     if (ended_) return false;
     if (!lines_.full() && !more_ && (found.empty() || found[0].revents == 0)) return false;
-    const LineTurn how = lines_.turn();
+    const LineTurn how = lines_.turn(now);
     more_ = how == LineTurn::kMore;
-    if (how == LineTurn::kFull) retry_at_ = now + Milliseconds(2);
     if (how == LineTurn::kEnded) {
       ended_ = true;
       log_.info("end of input: {}", lines_.sums());
@@ -48,11 +47,12 @@ class StdinSource final : public Source {
     return more_;
   }
 
-  std::optional<MonoTime> due() const override {
-    return lines_.full() ? std::optional(retry_at_) : std::nullopt;
-  }
+  std::optional<MonoTime> due() const override { return lines_.due(); }
   bool ends_agent() const override { return ended_ && options_.at_end == AtEnd::kEnd; }
-  void close() override { ended_ = true; }
+  void close() override {
+    ended_ = true;
+    lines_.close();
+  }
 
  private:
   const StdinOptions options_;
@@ -62,7 +62,6 @@ class StdinSource final : public Source {
   const int flags_;
   bool ended_ = false;
   bool more_ = false;
-  MonoTime retry_at_{};
 };
 
 }  // namespace phlower::agent

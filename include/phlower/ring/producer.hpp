@@ -61,11 +61,16 @@ class Producer {
   /// kDetached (the lane was lost; a later call attaches again), kIo (power durability: the record
   /// is in the ring but the disk did not confirm it). Blocks: never, except for the disk with
   /// power durability. Does not allocate, except when it attaches again or fails with kIo.
-  Status submit(const RecordView& record);
+  Status submit(const RecordView& record) { return submit(record, false); }
+
+  /// As `submit`, for who can wait and tries again: details are never left out. kRefused, which
+  /// counts neither as offered nor as refused, while the ring is above its high-water mark: what is
+  /// above is for those that cannot wait.
+  Status submit_whole(const RecordView& record) { return submit(record, true); }
 
   /// The lane this producer holds; the last one while detached.
   std::uint32_t lane() const { return hold_.lane; }
-  /// True while details are left out because the ring was above its high-water mark.
+  /// True while `submit` leaves details out because the ring was above its high-water mark.
   bool shedding() const { return shedding_; }
 
  private:
@@ -80,7 +85,9 @@ class Producer {
   void leave();
   bool ready();
   bool still_there() const;
-  Status put(const RecordView& record);
+  Status submit(const RecordView& record, bool whole);
+  Status put(const RecordView& record, bool whole);
+  bool takes_whole(const RecordView& record);
   Status next_chunk();
   bool claim_chunk();
   void use_chunk(std::uint32_t chunk, std::uint64_t word);
@@ -89,6 +96,11 @@ class Producer {
   Status sync(std::uint64_t from, std::uint64_t bytes);
   void count_unattached();
 
+  /// So many chunks are free while the ring is below its high-water mark.
+  std::uint64_t free_below_mark() const {
+    const std::uint64_t keep = high_water_percent_ < 100 ? 100 - high_water_percent_ : 0;
+    return (std::uint64_t{view_.chunks()} * keep + 99) / 100;
+  }
   bool has_room(std::uint64_t span) const {
     return chunk_ != kNoChunk && used_bytes_ + span <= view_.chunk_bytes();
   }
@@ -114,6 +126,7 @@ class Producer {
   std::uint64_t generation_ = 0;
   std::uint32_t seed_ = 0;
   std::optional<std::uint64_t> failed_epoch_;  // free_epoch before a scan that found nothing
+  std::optional<std::uint64_t> above_epoch_;   // the same for one that found too little
   std::uint32_t refusals_ = 0;
   bool shedding_ = false;
   volatile bool in_submit_ = false;  // volatile: a signal handler of this thread looks at it

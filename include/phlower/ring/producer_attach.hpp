@@ -35,6 +35,7 @@ inline Status Producer::attach_now() {
   lost_ = false;
   sequence_ = load_counter(view_.lane(hold_.lane).sequence);
   failed_epoch_.reset();
+  above_epoch_.reset();
   shedding_ = false;
   std::uint64_t word = 0;
   const std::uint32_t adopted = adopt_chunk(view_, hold_.lane, word);
@@ -116,8 +117,7 @@ inline Status Producer::next_chunk() {
 /// enough free ones to know that the ring is below its high-water mark.
 inline bool Producer::claim_chunk() {
   const std::uint64_t chunks = view_.chunks();
-  const std::uint64_t keep = high_water_percent_ < 100 ? 100 - high_water_percent_ : 0;
-  const std::uint64_t enough = (chunks * keep + 99) / 100;
+  const std::uint64_t enough = free_below_mark();
   std::uint64_t free = 0;
   bool claimed = false;
   for (std::uint32_t chunk = 0; chunk < chunks && !(claimed && free >= enough); ++chunk) {
@@ -138,6 +138,36 @@ inline bool Producer::claim_chunk() {
   }
   shedding_ = free < enough;
   return claimed;
+}
+
+/// Whether a record of somebody who can wait may go in now. Where the engine has nothing to free,
+/// all chunks in use being producers', waiting would be for ever: then it may, above the mark too.
+inline bool Producer::takes_whole(const RecordView& record) {
+  RecordView fitted = record;
+  cut_details(fitted, limits_);
+  const bool room = has_room(record_span(encoded_bytes(fitted)));
+  if (room && !shedding_) [[likely]]
+    return true;
+  // As in next_chunk: a chunk freed later moves the epoch on, and the next call counts again.
+  const std::uint64_t epoch =
+      std::atomic_ref(view_.header().free_epoch).load(std::memory_order_acquire);
+  if (above_epoch_ == epoch && (++refusals_ & 1023u) != 0) return false;
+  if (!still_there()) {
+    static_cast<void>(lose_lane());  // no attempt yet, so none is torn; the next call attaches
+    return false;
+  }
+  std::uint64_t free = 0;
+  std::uint64_t full = 0;
+  for (std::uint32_t chunk = 0; chunk < view_.chunks(); ++chunk) {
+    // Relaxed is enough: a number to decide by; the claim looks for itself.
+    const ChunkState state = unpack(view_.ctl(chunk).load(std::memory_order_relaxed)).state;
+    free += state == ChunkState::kFree ? 1 : 0;
+    full += state == ChunkState::kFull ? 1 : 0;
+  }
+  shedding_ = free < free_below_mark() + (room ? 0 : 1);
+  const bool waits = shedding_ && full > 0;
+  above_epoch_ = waits ? std::optional(epoch) : std::nullopt;
+  return !waits;
 }
 
 inline void Producer::use_chunk(std::uint32_t chunk, std::uint64_t word) {

@@ -5,7 +5,7 @@
 
 namespace phlower {
 
-inline Status Producer::submit(const RecordView& record) {
+inline Status Producer::submit(const RecordView& record, bool whole) {
   if (in_submit_) {
     count_unattached();
     return Status(Code::kRefused);
@@ -13,7 +13,7 @@ inline Status Producer::submit(const RecordView& record) {
   in_submit_ = true;
   Status status;
   if (ready()) [[likely]] {
-    status = put(record);
+    status = put(record, whole);
   } else {
     count_unattached();
     status = Status(Code::kDetached);
@@ -22,7 +22,9 @@ inline Status Producer::submit(const RecordView& record) {
   return status;
 }
 
-inline Status Producer::put(const RecordView& record) {
+inline Status Producer::put(const RecordView& record, bool whole) {
+  // Before it is an attempt: who waits asks again and again, and has lost nothing.
+  if (whole && !takes_whole(record)) return Status(Code::kRefused);
   LaneWords& lane = view_.lane(hold_.lane);
   // (a) Before all else, so that whatever happens next the attempt is counted. Relaxed is enough:
   // the swap of (c) and the counters' release stores keep it before them.
@@ -33,7 +35,7 @@ inline Status Producer::put(const RecordView& record) {
   }
   RecordView fitted = record;
   cut_details(fitted, limits_);
-  if (shedding_) shed_details(fitted);
+  if (shedding_ && !whole) shed_details(fitted);
   std::size_t payload = encoded_bytes(fitted);
   if (record_span(payload) > std::min<std::uint64_t>(limits_.record_bytes, view_.chunk_bytes())) {
     bump_counter(lane.drop_big);
@@ -45,7 +47,7 @@ inline Status Producer::put(const RecordView& record) {
       if (status.code() == Code::kRefused) bump_counter(lane.drop_full);
       return status;
     }
-    if (shedding_ && shed_details(fitted)) payload = encoded_bytes(fitted);
+    if (shedding_ && !whole && shed_details(fitted)) payload = encoded_bytes(fitted);
   }
   return write(fitted, payload);
 }
