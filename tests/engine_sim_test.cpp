@@ -1,7 +1,7 @@
 // The whole engine in a simulation: real ring, real SQLite, a clock that only the test moves, and
 // one seed that decides everything that happens. A model keeps what must come out.
 //
-//   PHLOWER_SEED=7 build/tests/engine_sim_test    replays one run
+//   PHLOWER_SEED=7 build/tests/engine_tests engine_sim_test    replays one run
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -155,8 +155,8 @@ const BadText kBadTexts[] = {
     // two knobs that do not fit together
     {"retention:\n  details: 200h\n",
      "f:2:12: retention.details: 200h is longer than retention.invocations; write at most 120h"},
-    {"retention:\n  invocations: 2h\n",
-     "f:2:16: retention.details: 60h is longer than retention.invocations; write at most 2h"},
+    {"retention:\n  details: 60h\n  invocations: 2h\n",
+     "f:2:12: retention.details: 60h is longer than retention.invocations; write at most 2h"},
     {"store:\n  wal_soft: 64MiB\n",
      "f:2:13: store.wal_soft: 64MiB is not below store.wal_hard; write less than 64MiB"},
     {"ring:\n  size: 1MB\n", "f:2:9: ring.size: 1000000B is no multiple of ring.chunk; write 1MiB"},
@@ -345,6 +345,15 @@ TEST(DumpedOptions, AreReadBackToTheSame) {
   EXPECT_EQ(again->store.path, options.store.path);
   EXPECT_EQ(again->store.cache_bytes, options.store.cache_bytes);
   EXPECT_EQ(again->schedule.flush_age, options.schedule.flush_age);
+}
+
+TEST(OptionsFromYaml, KeepDetailsNoLongerThanRowsWhereNothingIsSaidOfThem) {
+  const auto shorter = parse_options("retention:\n  invocations: 2h\n", "f");
+  ASSERT_TRUE(shorter.ok()) << shorter.status().message();
+  EXPECT_EQ(shorter->retention.details, Hours(2));
+  const auto longer = parse_options("retention:\n  invocations: 200h\n", "f");
+  ASSERT_TRUE(longer.ok());
+  EXPECT_EQ(longer->retention.details, Hours(60));
 }
 
 }  // namespace

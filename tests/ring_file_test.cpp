@@ -181,7 +181,7 @@ TEST_F(RingFile, WithoutRoomForItsSuccessorStaysAsItIs) {
 TEST_F(RingFile, InMemoryIsRefusedForPowerDurability) {
   if (!on_memory_file_system(options_.path)) GTEST_SKIP() << "no tmpfs here";
   const auto opened = RingConsumer::open(options_, Durability::kPower, clock_, store_.loader());
-  EXPECT_EQ(opened.status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(opened.status().code(), Code::kInvalidConfig);
 }
 
 TEST_F(RingFile, PassesOnWhatTheStoreSays) {

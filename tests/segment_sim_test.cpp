@@ -2,7 +2,7 @@
 // seed. Clocks leap by hours and by years, the disk is slow, full or broken, records come late and
 // from the future, readers stay, the process is killed. A model keeps what must come out.
 //
-//   PHLOWER_SEED=7 build/tests/segment_sim_test    replays one run
+//   PHLOWER_SEED=7 build/tests/engine_tests segment_sim_test    replays one run
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -24,7 +24,7 @@ inline Options small_options(const TempDir& dir) {
   options.ring.chunk_bytes = 32 << 10;
   options.ring.lanes = 8;
   options.record.max_bytes = 8 << 10;
-  options.record.traceback_max_bytes = 4 << 10;
+  options.record.traceback_max_bytes = 3 << 10;
   return options;
 }
 

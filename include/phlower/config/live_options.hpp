@@ -9,7 +9,7 @@ namespace phlower {
 
 /// Whether `take_live_options` takes the knob `key` ("retention.details").
 constexpr bool is_live_option(std::string_view key) noexcept {
-  for (const std::string_view live : {"retention.", "disk.", "schedule.", "celery.", "log."}) {
+  for (const std::string_view live : {"retention.", "disk.", "schedule.", "log."}) {
     if (key.starts_with(live)) return true;
   }
   return key == "store.wal_soft" || key == "store.wal_hard" || key == "store.reclaim";
@@ -19,7 +19,6 @@ inline void take_live_options(Options& into, const Options& from) {
   into.retention = from.retention;
   into.disk = from.disk;
   into.schedule = from.schedule;
-  into.celery = from.celery;
   into.log = from.log;
   into.store.wal_soft_bytes = from.store.wal_soft_bytes;
   into.store.wal_hard_bytes = from.store.wal_hard_bytes;

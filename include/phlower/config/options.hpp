@@ -38,6 +38,9 @@ struct StoreOptions {
   bool helper_thread = true;  // for what cannot be cut into slices; false: some slices are long
 };
 
+/// Who may write a shared file: its owner, its group too, or everybody on the machine.
+enum class FileAccess : std::uint8_t { kOwner, kGroup, kAll };
+
 /// What the segments may take of the disk. Above it the oldest go before their time.
 struct DiskOptions {
   std::uint64_t cap_bytes = 64ull << 30;
@@ -49,10 +52,14 @@ struct RetentionOptions {
   Hours invocations{120};  // rows, counted from finished_at; 1h..87600h
   Hours details{60};       // arguments and tracebacks; at most `invocations`
   bool keep_forever = false;
+
+  /// How long details are kept: they never outlive their row.
+  Hours details_kept() const noexcept { return details < invocations ? details : invocations; }
 };
 
 struct RingOptions {
   std::string path = "/dev/shm/phlower.ring";
+  FileAccess access = FileAccess::kGroup;   // who may submit: 0600, 0660, 0666, whatever the umask
   std::uint64_t size_bytes = 32ull << 20;   // data of the ring; all of it is allocated at creation
   std::uint64_t chunk_bytes = 64ull << 10;  // 32KiB..256KiB; every live producer pins one chunk
   std::uint32_t lanes = 1024;               // producers (threads) at the same time; 1..4096

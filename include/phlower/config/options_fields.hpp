@@ -45,6 +45,7 @@ inline constexpr std::uint64_t kMiB = 1ull << 20;
 inline constexpr std::uint64_t kGiB = 1ull << 30;
 inline constexpr std::string_view kDurabilities[] = {"process", "power"};
 inline constexpr std::string_view kLayouts[] = {"segmented", "single"};
+inline constexpr std::string_view kAccesses[] = {"owner", "group", "all"};
 inline constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warning", "error", "off"};
 
 inline Status wrong(std::string text) { return {Code::kInvalidConfig, std::move(text)}; }
@@ -189,11 +190,11 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("store.adopt", o.store.adopt, Text{true});
   visit("store.durability", o.store.durability, Choice{kDurabilities});
   visit("store.cache", o.store.cache_bytes, Bytes{kMiB, 4 * kGiB});
-  visit("store.wal_soft", o.store.wal_soft_bytes, Bytes{kMiB, kGiB});
-  visit("store.wal_hard", o.store.wal_hard_bytes, Bytes{4 * kMiB, 4 * kGiB});
+  visit("store.wal_soft", o.store.wal_soft_bytes, Bytes{64 * kKiB, kGiB});
+  visit("store.wal_hard", o.store.wal_hard_bytes, Bytes{256 * kKiB, 4 * kGiB});
   visit("store.reclaim", o.store.reclaim, Switch{});
-  visit("store.segment_rows", o.store.segment_rows, Count{1000, 16'000'000});
-  visit("store.segment_size", o.store.segment_bytes, Bytes{kMiB, 16 * kGiB});
+  visit("store.segment_rows", o.store.segment_rows, Count{10, 16'000'000});
+  visit("store.segment_size", o.store.segment_bytes, Bytes{64 * kKiB, 16 * kGiB});
   visit("store.helper_thread", o.store.helper_thread, Switch{});
   visit("retention.invocations", o.retention.invocations, Span{Hours(1), Hours(87600)});
   visit("retention.details", o.retention.details, Span{Hours(1), Hours(87600)});
@@ -202,7 +203,8 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("disk.cap_share", o.disk.cap_percent, Percent{1, 100});
   visit("disk.floor", o.disk.floor, Span{Hours(1), Hours(87600)});
   visit("ring.path", o.ring.path, Text{});
-  visit("ring.size", o.ring.size_bytes, Bytes{256 * kKiB, 16 * kGiB});
+  visit("ring.access", o.ring.access, Choice{kAccesses});
+  visit("ring.size", o.ring.size_bytes, Bytes{128 * kKiB, 16 * kGiB});
   visit("ring.chunk", o.ring.chunk_bytes, Bytes{32 * kKiB, 256 * kKiB});
   visit("ring.lanes", o.ring.lanes, Count{1, 4096});
   visit("ring.high_water", o.ring.high_water_percent, Percent{10, 100});
@@ -219,6 +221,11 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("celery.in_flight_age", o.celery.in_flight_age, Span{Hours(1), Hours(8760)});
   visit("plugin.own_thread", o.plugin.own_thread, Switch{});
   visit("log.level", o.log.level, Choice{kLevels});
+}
+
+/// Defaults that follow from other knobs. `given` says whether a key was written.
+inline void derive_defaults(Options& o, const std::function<bool(std::string_view)>& given) {
+  if (!given("retention.details")) o.retention.details = o.retention.details_kept();
 }
 
 /// What is wrong with the knob `key` ("ring.chunk"); the text says what would be right.
@@ -291,8 +298,8 @@ inline std::vector<OptionProblem> check_options(const Options& options) {
   return problems;
 }
 
-/// For options that were set by code or by a command line. Errors: kInvalidConfig, all problems,
-/// a line each.
+/// For options that were set by code or by a command line; Engine::open and Producer::attach do it.
+/// Errors: kInvalidConfig, all problems, a line each.
 inline Status validate(const Options& options) {
   std::string text;
   for (const OptionProblem& problem : check_options(options)) {

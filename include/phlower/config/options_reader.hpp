@@ -75,6 +75,10 @@ class BasicOptionsReader {
   /// Checks what must hold between knobs, if all is well so far, and gives the options.
   const OptionsT& finish() {
     if (!errors_.empty()) return options_;
+    if constexpr (requires { derive_defaults(options_, nullptr); }) {
+      derive_defaults(options_,
+                      [this](std::string_view key) { return given_.contains(std::string(key)); });
+    }
     for (OptionProblem& problem : check_options(options_)) {
       TextPlace place;
       for (const std::string& key : {problem.compared_with, problem.key}) {

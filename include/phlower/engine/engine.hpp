@@ -7,8 +7,8 @@
 //     (*engine)->wait(report);   // or come back from the host's own loop at report.next_due
 //   }
 //
-// The way of one record: Producer::submit (ring/producer.hpp) -> the ring -> FlushSlice -> Store ->
-// purge. doc/ARCHITECTURE.md tells it in full.
+// The way of one record: Producer::submit (ring/producer.hpp) -> the ring -> FlushSlice -> the
+// store of its layout (SegmentedStore or Store) -> retention. doc/ARCHITECTURE.md tells it in full.
 #pragma once
 
 #include <algorithm>
@@ -21,9 +21,9 @@
 
 #include "phlower/config/live_options.hpp"
 #include "phlower/config/options.hpp"
+#include "phlower/config/options_fields.hpp"
 #include "phlower/engine/agenda.hpp"
 #include "phlower/engine/flush_slice.hpp"
-#include "phlower/engine/places.hpp"
 #include "phlower/engine/stats.hpp"
 #include "phlower/engine/trouble.hpp"
 #include "phlower/engine/upkeep_slices.hpp"
@@ -48,15 +48,18 @@ struct TickReport {
   Status status;          // the first error of this tick; the engine deals with it by itself
 };
 
-/// One ring, one database file, one writer. Not thread safe: call everything from one thread.
-/// Nothing here waits for another process's lock; the only long calls are SQLite's own I/O.
+/// One ring, one history (a data folder, or one file), one writer. Not thread safe: call everything
+/// from one thread. Nothing here waits for another process's lock; the only long calls are SQLite's
+/// own I/O.
 class Engine {
  public:
-  /// Opens or creates the ring and the database, and takes up where the last engine ended.
+  /// Opens or creates the ring and the history, and takes up where the last engine ended.
   /// Requires: `clock` outlives the engine.
-  /// Errors: kInvalidConfig for options that contradict each other or the machine, kBusy when
-  /// another engine reads this ring, and what opening the ring and the database report.
+  /// Errors: kInvalidConfig for all that `validate` (config/options_fields.hpp) refuses, a line for
+  /// each knob with its key, and for options that contradict the machine; kBusy when another engine
+  /// reads this ring; and what opening the ring and the history report.
   static Result<std::unique_ptr<Engine>> open(const Options& options, Clock& clock, Log log = {}) {
+    if (Status status = validate(options); !status.ok()) return status;
     std::unique_ptr<Engine> engine(new Engine(options, clock, std::move(log)));
     if (Status status = engine->start(); !status.ok()) return status;
     return engine;
@@ -139,9 +142,13 @@ class Engine {
     return History(*std::move(sources), cutoffs_at(options_.retention, clock_.wall()));
   }
 
-  /// Takes over what may change while records flow (live_options.hpp). Errors: of the store, which
-  /// are not final: the new values are in force all the same.
+  /// Takes over what may change while records flow (live_options.hpp). Errors: kInvalidConfig as of
+  /// `open`, and nothing has changed; of the store, which are not final: the new values are in
+  /// force all the same.
   Status set_limits(const Options& options) {
+    Options wanted = options_;
+    take_live_options(wanted, options);
+    if (Status status = validate(wanted); !status.ok()) return status;
     take_live_options(options_, options);
     queue_.set_round(options.schedule.round);
     if (broken_) return Status();
@@ -185,7 +192,8 @@ class Engine {
       : options_(options), clock_(clock), log_(std::move(log)), queue_(options.schedule.round) {}
 
   Status start() {
-    if (Status status = check_places(options_); !status.ok()) return status;
+    Status placed = check_ring_place(options_.ring, options_.store.durability);
+    if (!placed.ok()) return placed;
     if (Status status = open_store(); !status.ok()) return status;
     flush_.emplace(*store_, clock_, stats_);
     upkeep_.emplace(*store_, clock_, stats_);

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "phlower/config/options.hpp"
+#include "phlower/config/options_fields.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/record/codec.hpp"
@@ -48,6 +49,13 @@ class Producer {
     } catch (const std::exception& error) {
       return Status(Code::kInternal, std::string("attach to the ring: ") + error.what());
     }
+  }
+
+  /// The same for the options of the engine: its ring, its limits. Errors besides: kInvalidConfig,
+  /// all that `validate` refuses.
+  static Result<std::unique_ptr<Producer>> attach(const Options& options, Clock& clock) {
+    if (Status status = validate(options); !status.ok()) return status;
+    return attach(options.ring.path, options.record, options.ring.high_water_percent, clock);
   }
 
   Producer(const Producer&) = delete;

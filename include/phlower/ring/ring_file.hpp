@@ -50,7 +50,7 @@ inline Status no_room(const std::string& path, std::uint64_t need, int error) {
   std::string text = "no room for the ring " + path + ": it needs " + std::to_string(need) +
                      " bytes, the file system has " +
                      (known ? std::to_string(free) : std::string("an unknown number of")) +
-                     " free; make ring.size_bytes smaller or the file system larger";
+                     " free; make ring.size smaller or the file system larger";
   return Status(Code::kDiskFull, std::move(text), error);
 }
 
@@ -99,9 +99,9 @@ inline Status rename_new(const std::string& from, const std::string& to) {
 /// need and free; kBusy when another process makes one.
 inline Result<std::unique_ptr<LockFile>> prepare_ring(const std::string& path,
                                                       RingIdentity identity, const BootId& boot,
-                                                      WallTime now) {
+                                                      mode_t mode, WallTime now) {
   const std::string name = path + ".new";
-  auto opened = LockFile::open(name, O_RDWR | O_CREAT, 0660);
+  auto opened = LockFile::open(name, O_RDWR | O_CREAT, 0600);
   if (!opened.ok()) return opened.status();
   LockFile& file = **opened;
   // The check after the lock: what was opened may have become the ring in between.
@@ -122,6 +122,8 @@ inline Result<std::unique_ptr<LockFile>> prepare_ring(const std::string& path,
     status = ring_file_detail::fill_with_zeros(file.fd(), path, identity.file_bytes);
   }
   if (status.ok()) status = ring_file_detail::write_identity(file.fd(), name, identity);
+  // Not by open: the umask must not shut out whom the options let in.
+  if (status.ok() && ::fchmod(file.fd(), mode) != 0) status = Status::from_errno("chmod " + name);
   if (!status.ok()) {
     ::unlink(name.c_str());
     return status;
@@ -179,8 +181,27 @@ inline std::vector<std::string> salvage_files(const std::string& path) {
 /// Whether a file there would be gone after power loss, whatever is synced.
 inline bool on_memory_file_system(const std::string& path) {
   struct ::statfs info {};
-  return ::statfs(ring_file_detail::parent_of(path).c_str(), &info) == 0 &&
-         static_cast<unsigned long>(info.f_type) == static_cast<unsigned long>(TMPFS_MAGIC);
+  if (::statfs(ring_file_detail::parent_of(path).c_str(), &info) != 0) return false;
+  const auto type = static_cast<unsigned long>(info.f_type);
+  return type == static_cast<unsigned long>(TMPFS_MAGIC) ||
+         type == static_cast<unsigned long>(RAMFS_MAGIC);
+}
+
+/// Whether a ring can keep its promise there. Errors: kInvalidConfig for durability power in
+/// memory, kNotFound or kPermission for a folder that cannot be looked at.
+inline Status check_ring_place(const RingOptions& options, Durability durability) {
+  const std::string folder = ring_file_detail::parent_of(options.path);
+  struct ::stat info {};
+  if (::stat(folder.c_str(), &info) != 0) return Status::from_errno("ring.path: " + folder);
+  if (durability != Durability::kPower || !on_memory_file_system(options.path)) return Status();
+  return Status(Code::kInvalidConfig,
+                "store.durability is power, but ring.path " + options.path +
+                    " is in memory and does not survive power loss; put the ring on a disk");
+}
+
+/// The mode that lets those of `access` submit.
+constexpr mode_t ring_mode(FileAccess access) noexcept {
+  return access == FileAccess::kOwner ? 0600 : access == FileAccess::kGroup ? 0660 : 0666;
 }
 
 }  // namespace phlower

@@ -41,12 +41,12 @@ inline Result<RingIdentity> wanted_identity(const RingOptions& options, Durabili
   const auto wrong = [](const char* text) { return Status(Code::kInvalidArgument, text); };
   if (options.chunk_bytes < kMinChunkBytes || options.chunk_bytes > kMaxChunkBytes ||
       options.chunk_bytes % kPageBytes != 0) {
-    return wrong("ring.chunk_bytes must be a multiple of 4KiB from 4KiB to 256KiB");
+    return wrong("ring.chunk must be a multiple of 4KiB from 4KiB to 256KiB");
   }
   if (options.lanes == 0 || options.lanes > kMaxLanes) return wrong("ring.lanes must be 1..4096");
   const std::uint64_t chunks = options.size_bytes / options.chunk_bytes;
   if (chunks == 0 || chunks > kMaxChunks) {
-    return wrong("ring.size_bytes must hold 1..1048576 chunks of ring.chunk_bytes");
+    return wrong("ring.size must hold 1..1048576 chunks of ring.chunk");
   }
   RingIdentity identity{};
   identity.lanes = options.lanes;

@@ -37,12 +37,21 @@ inline Status retire(const LockFile& file, const std::string& path) {
   return Status::from_errno("retire " + path);
 }
 
+/// For a ring that was made with other options. Who may not change it goes on with it as it is.
+inline void set_access(const LockFile& file, FileAccess access) {
+  struct ::stat info {};
+  const mode_t mode = ring_mode(access);
+  if (::fstat(file.fd(), &info) != 0 || (info.st_mode & 0777) == mode) return;
+  static_cast<void>(::fchmod(file.fd(), mode));
+}
+
 /// Puts a new ring in the place of `old` (may be nullptr: no file there). The new one is whole
 /// before the old one moves: without room nothing has changed.
-inline Result<OpenRing> replace(const std::string& path, const RingIdentity& wanted,
+inline Result<OpenRing> replace(const RingOptions& options, const RingIdentity& wanted,
                                 const BootId& boot, WallTime now, LockFile* old,
                                 const std::string& aside) {
-  auto prepared = prepare_ring(path, wanted, boot, now);
+  const std::string& path = options.path;
+  auto prepared = prepare_ring(path, wanted, boot, ring_mode(options.access), now);
   if (!prepared.ok()) return prepared.status();
   if (old != nullptr) {
     Status moved = retire(*old, path);
@@ -62,16 +71,17 @@ inline Result<OpenRing> replace(const std::string& path, const RingIdentity& wan
 }
 
 /// One try: nothing in the Result means "the file changed under us, try again".
-inline Result<std::unique_ptr<OpenRing>> attempt(const std::string& path,
+inline Result<std::unique_ptr<OpenRing>> attempt(const RingOptions& options,
                                                  const RingIdentity& wanted, const BootId& boot,
                                                  Clock& clock) {
+  const std::string& path = options.path;
   const auto wrap = [](Result<OpenRing> ring) -> Result<std::unique_ptr<OpenRing>> {
     if (!ring.ok()) return ring.status();
     return std::make_unique<OpenRing>(std::move(ring).value());
   };
   auto opened = LockFile::open(path, O_RDWR);
   if (opened.status().code() == Code::kNotFound) {
-    return wrap(replace(path, wanted, boot, clock.wall(), nullptr, ""));
+    return wrap(replace(options, wanted, boot, clock.wall(), nullptr, ""));
   }
   if (!opened.ok()) return opened.status();
   LockFile& file = **opened;
@@ -84,10 +94,13 @@ inline Result<std::unique_ptr<OpenRing>> attempt(const std::string& path,
     return locked.code() == Code::kBusy ? busy(file, path) : locked.with_context(path);
   }
   if (!file.is_at(path)) return std::unique_ptr<OpenRing>();
-  if (verdict == FoundRing::kAttach) return wrap(map_ring(std::move(opened).value(), found, path));
+  if (verdict == FoundRing::kAttach) {
+    set_access(file, options.access);
+    return wrap(map_ring(std::move(opened).value(), found, path));
+  }
   const std::string aside =
       verdict == FoundRing::kBad ? path + ".bad" : path + "." + to_hex(found.ring_id) + ".salvage";
-  return wrap(replace(path, wanted, boot, clock.wall(), &file, aside));
+  return wrap(replace(options, wanted, boot, clock.wall(), &file, aside));
 }
 
 }  // namespace takeover_detail
@@ -100,14 +113,11 @@ inline Result<OpenRing> take_over_ring(const RingOptions& options, Durability du
                                        Clock& clock) {
   const auto wanted = wanted_identity(options, durability);
   if (!wanted.ok()) return wanted.status();
-  if (durability == Durability::kPower && on_memory_file_system(options.path)) {
-    return Status(Code::kInvalidArgument,
-                  "durability power needs a ring on a disk, and " + options.path + " is in memory");
-  }
+  if (Status place = check_ring_place(options, durability); !place.ok()) return place;
   const auto boot = current_boot_id();
   if (!boot.ok()) return boot.status();
   for (int tries = 0; tries < 8; ++tries) {
-    auto ring = takeover_detail::attempt(options.path, *wanted, *boot, clock);
+    auto ring = takeover_detail::attempt(options, *wanted, *boot, clock);
     if (!ring.ok()) return ring.status();
     if (*ring != nullptr) return std::move(**ring);
   }

@@ -74,6 +74,8 @@ class Catalog {
   /// `write`: makes what is missing. Errors: kNotFound, kNotOurs, kVersion, and of SQLite.
   static Result<Catalog> open(const std::string& folder, bool write) {
     const std::string path = folder + "/" + std::string(kFile);
+    Status made = write ? make_file(path, file_mode_in(folder)) : Status();
+    if (!made.ok()) return made;
     auto db =
         sqlite::Connection::open(path, write ? sqlite::Access::kCreate : sqlite::Access::kReadOnly);
     if (!db.ok()) return db.status();

@@ -16,9 +16,8 @@ inline constexpr std::int64_t kUsPerHour = 3'600'000'000;
 
 /// Lifetime of a family in microseconds.
 inline std::int64_t lifetime_us(const RetentionOptions& retention, SegmentFamily family) noexcept {
-  const Hours hours = family == SegmentFamily::kRows
-                          ? retention.invocations
-                          : std::min(retention.details, retention.invocations);
+  const Hours hours =
+      family == SegmentFamily::kRows ? retention.invocations : retention.details_kept();
   return hours.count() * kUsPerHour;
 }
 

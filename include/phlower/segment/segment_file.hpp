@@ -16,6 +16,7 @@
 #include "phlower/ground/status.hpp"
 #include "phlower/segment/layout.hpp"
 #include "phlower/store/log_vfs.hpp"
+#include "phlower/store/new_file.hpp"
 #include "phlower/store/pragmas.hpp"
 #include "phlower/store/sqlite.hpp"
 
@@ -65,12 +66,14 @@ inline Status create(const std::string& path, SegmentFamily family, std::int64_t
   for (const char* side : {"", "-wal", "-shm", "-journal"}) {
     std::filesystem::remove(unfinished + side, ignored);
   }
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (Status made = make_file(unfinished, file_mode_in(folder)); !made.ok()) return made;
   if (Status status = fill(unfinished, family, base_us); !status.ok()) return status;
   if (Status status = sync_path(unfinished); !status.ok()) return status;
   if (std::rename(unfinished.c_str(), path.c_str()) != 0) {
     return Status::from_errno("rename " + unfinished);
   }
-  return sync_path(std::filesystem::path(path).parent_path().string(), true);
+  return sync_path(folder, true);
 }
 
 /// A number of phlower_state; `fallback` where there is none.

@@ -22,9 +22,7 @@ inline Status SegmentSet::start() {
                       ": a file; the layout `segmented` keeps its history in a folder. "
                       "store.adopt takes a file over, store.layout: single goes on with it");
   }
-  if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) {
-    return Status::from_errno("make folder " + folder);
-  }
+  if (Status made = make_folder(folder); !made.ok()) return made;
   if (Status status = lock_folder(); !status.ok()) return status;
   auto catalog = Catalog::open(folder, true);
   if (!catalog.ok()) return catalog.status();
@@ -82,7 +80,9 @@ inline Status SegmentSet::tell_forecast(const SegmentInfo& info) {
 }
 
 inline Status SegmentSet::lock_folder() {
-  auto lock = LockFile::open(pin_file(options_.store.path), O_RDWR | O_CREAT, 0666);
+  const std::string pins = pin_file(options_.store.path);
+  if (Status made = make_file(pins, file_mode_in(options_.store.path)); !made.ok()) return made;
+  auto lock = LockFile::open(pins, O_RDWR);
   if (!lock.ok()) return lock.status();
   lock_ = *std::move(lock);
   const Status alone = lock_->try_lock(kEngineByte);

@@ -2,8 +2,6 @@
 // becomes of one that is not.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -81,9 +79,7 @@ inline Status verify_segment(const Catalog& catalog, const SegmentInfo& info) {
 inline Status move_to_quarantine(const std::string& path) {
   const std::filesystem::path from(path);
   const std::filesystem::path folder = from.parent_path() / "quarantine";
-  if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) {
-    return Status::from_errno("make folder " + folder.string());
-  }
+  if (Status made = make_folder(folder.string()); !made.ok()) return made;
   // The log first: should the machine stop in between, the file is not found by its name alone.
   for (const char* side : {"-wal", "-shm", ""}) {
     const std::string name = from.filename().string() + side;

@@ -11,6 +11,7 @@
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/store/log_vfs.hpp"
+#include "phlower/store/new_file.hpp"
 #include "phlower/store/pragmas.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
@@ -176,6 +177,8 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
     file.kind = file.look.kind;
   } else if (mode != OpenMode::kEngine) {
     return Status(Code::kNotFound, options.path + ": no such file");
+  } else if (Status made = make_file(options.path, kNewFileMode); !made.ok()) {
+    return made;
   }
   if (mode != OpenMode::kEngine && file.kind == FileKind::kEmpty) {
     return Status(Code::kNotOurs, options.path + ": an empty file, not a Phlower history");

@@ -82,9 +82,8 @@ inline Cutoffs cutoffs_at(const RetentionOptions& retention, WallTime now) noexc
   if (retention.keep_forever) return {};
   const double seconds = to_unix_seconds(now);
   const double invocations = seconds - std::chrono::duration<double>(retention.invocations).count();
-  const double details = seconds - std::chrono::duration<double>(retention.details).count();
-  // Details never outlive their row, whatever was configured.
-  return {invocations, details > invocations ? details : invocations};
+  const double details = seconds - std::chrono::duration<double>(retention.details_kept()).count();
+  return {invocations, details};
 }
 
 /// Whole microseconds since 1970, as segments keep times and as orders go by.
