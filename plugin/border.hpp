@@ -5,8 +5,10 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +41,12 @@ static_assert(PHLOWER_E_FORKED == static_cast<int>(Code::kForked));
 static_assert(PHLOWER_E_HANDLE == static_cast<int>(Code::kBadHandle));
 static_assert(PHLOWER_E_ABI == static_cast<int>(Code::kAbi));
 static_assert(PHLOWER_E_STATE == static_cast<int>(Code::kWrongState));
+static_assert(PHLOWER_E_STOPPED == static_cast<int>(Code::kStopped));
+static_assert(PHLOWER_STOPPED_END == static_cast<unsigned>(Ended::kEnd));
+static_assert(PHLOWER_STOPPED_LIMIT == static_cast<unsigned>(Ended::kLimit));
+static_assert(PHLOWER_STOPPED_SCAN_LIMIT == static_cast<unsigned>(Ended::kScanLimit));
+static_assert(PHLOWER_STOPPED_DEADLINE == static_cast<unsigned>(Ended::kDeadline));
+static_assert(PHLOWER_STOPPED_UNWANTED == static_cast<unsigned>(Ended::kUnwanted));
 static_assert(PHLOWER_RECORD_CUT == kDetailsCut && PHLOWER_RECORD_SHED == kDetailsShed);
 static_assert(std::size(kMetrics) < 256);
 
@@ -179,26 +187,65 @@ inline Status show(const Record& record, phlower_visit_record visit, void* ctx, 
   return Status();
 }
 
+/// When a call ends early. Nothing that the host's callback throws comes through.
+inline StopRule stop_rule(const phlower_query& query, Clock& machine) {
+  StopRule rule;
+  if (query.deadline_ns != 0) {
+    rule.clock = &machine;
+    rule.deadline = machine.mono() + span(query.deadline_ns);
+  }
+  if (query.wanted != nullptr) {
+    rule.wanted = [wanted = query.wanted, ctx = query.wanted_ctx]() noexcept {
+      try {
+        return wanted(ctx) != 0;
+      } catch (...) {
+        return false;
+      }
+    };
+  }
+  return rule;
+}
+
+inline Status give_reach(const Reach& reach, const std::optional<Cursor>& next,
+                         phlower_page& page) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 1000;
+  page.scanned = reach.scanned;
+  page.stopped = static_cast<std::uint32_t>(reach.ended);
+  const std::int64_t back_us = std::max<std::int64_t>(reach.looked_back_to_us, 0);
+  page.looked_back_to_ns =
+      back_us > kMost ? std::numeric_limits<std::int64_t>::max() : back_us * 1000;
+  const std::string text = next ? next->text() : std::string();
+  if (text.size() >= sizeof page.next) {
+    return Status(Code::kTooBig, "the cursor of this page is longer than a page can hold");
+  }
+  page.next_size = static_cast<std::uint32_t>(text.size());
+  copy_text(page.next, text);
+  return Status();
+}
+
 inline Status list_page(History& history, const Query& query, phlower_visit_record visit, void* ctx,
                         phlower_page& page) {
   const auto answer = history.list(query);
   if (!answer.ok()) return answer.status();
-  page.scanned = answer->scanned;
-  std::string next = answer->next ? answer->next->text() : std::string();
-  for (const Record& record : answer->records) {
+  for (const Row& row : answer->rows) {
     bool more = true;
-    if (Status status = show(record, visit, ctx, more); !status.ok()) return status;
+    if (Status status = show(row.record, visit, ctx, more); !status.ok()) return status;
     ++page.records;
-    if (more || page.records == answer->records.size()) continue;
-    next = Cursor{to_us(record.view().version_time()), record.task_id}.text();
-    break;
+    if (more || page.records == answer->rows.size()) continue;
+    Reach reach = *answer;
+    reach.looked_back_to_us = row.at_us;
+    Status status = give_reach(reach, row.cursor(), page);
+    page.stopped = PHLOWER_STOPPED_VISITOR;
+    return status;
   }
-  if (next.size() >= sizeof page.next) {
-    return Status(Code::kTooBig, "the cursor of this page is longer than a page can hold");
-  }
-  page.next_size = static_cast<std::uint32_t>(next.size());
-  copy_text(page.next, next);
-  return Status();
+  return give_reach(*answer, answer->next, page);
+}
+
+/// A page that was stopped before the history was there: the next one begins where it was to begin.
+inline Status empty_page(const Query& query, Ended ended, phlower_page& page) {
+  Reach reach;
+  reach.ended = ended;
+  return give_reach(reach, query.after.value_or(Cursor()), page);
 }
 
 }  // namespace phlower::plugin

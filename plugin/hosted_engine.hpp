@@ -21,7 +21,7 @@
 #include "phlower/config/live_options.hpp"
 #include "phlower/config/options_yaml.hpp"
 #include "phlower/engine/engine.hpp"
-#include "phlower/segment/history_reader.hpp"
+#include "reads.hpp"
 #include "snapshot.hpp"
 #include "turns.hpp"
 
@@ -35,7 +35,8 @@ class alignas(64) HostedEngine {
       : host_(host),
         options_(std::move(options)),
         clock_(host_),
-        log_(host_sink(host_), clock_, log_level(options_)) {}
+        log_(host_sink(host_), clock_, log_level(options_)),
+        reads_(clock_, log_) {}
   HostedEngine(const HostedEngine&) = delete;
   HostedEngine& operator=(const HostedEngine&) = delete;
   ~HostedEngine() {
@@ -71,6 +72,7 @@ class alignas(64) HostedEngine {
     publisher_.emplace(shared_, options_.store.path);
     publish();
     draining_.store(false);
+    reads_.open(options_.store.path, options_.retention);
     set_running(true);
     lanes_.open(options_, clock_);
     if (options_.plugin.own_thread) {
@@ -167,11 +169,8 @@ class alignas(64) HostedEngine {
     const Turns::Turn turn(turns_);
     helper_.wait();
     sort_changes(*parsed, report);
-    {
-      const std::lock_guard guard(reader_mutex_);  // reads look at the retention
-      take_live_options(options_, *parsed);
-      if (reader_) reader_->set_retention(options_.retention);
-    }
+    take_live_options(options_, *parsed);
+    reads_.set_retention(options_.retention);
     log_.set_level(log_level(options_));
     return engine_ ? engine_->set_limits(options_) : Status();
   }
@@ -195,8 +194,7 @@ class alignas(64) HostedEngine {
     } catch (...) {
     }
     engine_.reset();
-    const std::lock_guard guard(reader_mutex_);
-    reader_.reset();
+    reads_.close();
     return Status();
   }
 
@@ -208,35 +206,14 @@ class alignas(64) HostedEngine {
   std::uint64_t refused_here() const { return refused_here_.load(); }
   MonoTime now() { return clock_.mono(); }
 
-  /// Calls visit(history) with a view of the history. Blocks: on the disk, and for other reads.
-  template <class Visit>
-  Status look(Visit&& visit) {
-    const std::lock_guard guard(reader_mutex_);
-    if (Status status = running(); !status.ok()) return status;
-    if (!reader_) {
-      auto opened = HistoryReader::open(
-          options_.store.path, options_.retention, [this](std::int64_t seq, const Status& why) {
-            log_.warn_limited("read", "segment {} is left out: {}", seq, why.message());
-          });
-      if (!opened.ok()) return opened.status();
-      reader_ = *std::move(opened);
-    }
-    auto history = reader_->view(clock_.wall());
-    if (!history.ok()) return history.status();
-    const Release release{*reader_};  // also when a visitor throws
-    return visit(*history);
-  }
+  Clock& machine() noexcept { return machine_; }
+  Reads& reads() noexcept { return reads_; }
 
  private:
   enum class State : std::uint8_t { kIdle, kRunning };
 
   static constexpr Nanoseconds kThreadBudget = Milliseconds(20);
   static constexpr Nanoseconds kHostBudget = Milliseconds(5);  // of a host that names none
-
-  struct Release {
-    HistoryReader& reader;
-    ~Release() { reader.release(); }
-  };
 
   static std::uint64_t count(Nanoseconds span) {
     return span > Nanoseconds(0) ? static_cast<std::uint64_t>(span.count()) : 0;
@@ -371,7 +348,7 @@ class alignas(64) HostedEngine {
   }
 
   const phlower_host host_;
-  Options options_;  // changed in a turn and under reader_mutex_
+  Options options_;  // changed in a turn
   HostClock clock_;
   SystemClock machine_;  // for what a host waits, whatever its clock says
   Log log_;
@@ -387,8 +364,7 @@ class alignas(64) HostedEngine {
   Lanes lanes_;
   std::unique_ptr<Engine> engine_;
   std::optional<Publisher> publisher_;
-  std::mutex reader_mutex_;
-  std::unique_ptr<HistoryReader> reader_;
+  Reads reads_;
   std::thread thread_;
   Helper helper_;
   DoneTick done_;        // the helper's while it is busy

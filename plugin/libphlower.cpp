@@ -242,7 +242,8 @@ PHLOWER_API int32_t phlower_engine_get(phlower_engine* engine, const char* task_
     if (task_id == nullptr || size == 0 || visit == nullptr) {
       return Status(Code::kInvalidArgument, "a task_id and a visitor are needed");
     }
-    return mine.look([&](History& history) -> Status {
+    StopCheck never;
+    return mine.reads().look(never, [&](History& history) -> Status {
       const auto found = history.get(std::string_view(task_id, size));
       if (!found.ok()) return found.status();
       if (!found->has_value()) return Status(Code::kNotFound, "no such task in the history");
@@ -262,9 +263,12 @@ PHLOWER_API int32_t phlower_engine_list(phlower_engine* engine, const phlower_qu
     if (visit == nullptr) return Status(Code::kInvalidArgument, "visit is NULL");
     Query wanted;
     if (Status status = to_query(given, wanted); !status.ok()) return status;
+    wanted.stop = stop_rule(given, mine.machine());
+    StopCheck check(wanted.stop);
     const auto answer = std::make_unique<phlower_page>();
-    Status status = mine.look(
-        [&](History& history) { return list_page(history, wanted, visit, ctx, *answer); });
+    Status status = mine.reads().look(
+        check, [&](History& history) { return list_page(history, wanted, visit, ctx, *answer); });
+    if (status.code() == Code::kStopped) status = empty_page(wanted, check.ended(), *answer);
     give(page, *answer);
     return status;
   });

@@ -19,7 +19,7 @@ class Inspect(unittest.TestCase):
     def test_tells_what_a_build_is(self):
         code, out, err = run(LIBRARY)
         self.assertEqual((code, err), (0, ""))
-        for wanted in ("ABI 1.0", "SQLite 3.", "retention.details", "phlower_committed_total", "no reason to refuse"):
+        for wanted in ("ABI 1.1", "SQLite 3.", "retention.details", "phlower_committed_total", "no reason to refuse"):
             self.assertIn(wanted, out)
 
     def test_gives_json(self):

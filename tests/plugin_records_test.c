@@ -105,6 +105,75 @@ static void Lists_ComeInPages(void) {
   remove_place(&place);
 }
 
+static int32_t first_only(void* ctx, const phlower_record* record) {
+  return count_visitor(ctx, record) + 1;
+}
+static int32_t never_wanted(void* ctx) {
+  ++*(int*)ctx;
+  return 0;
+}
+
+static void Lists_SayWhyTheyEnd(void) {
+  const Place place = new_place("");
+  phlower_engine* const engine = started_engine(&place, NULL);
+  char id[32];
+  for (int i = 0; i < 30; ++i) {
+    snprintf(id, sizeof id, "task-%02d", i);
+    phlower_record record = make_record(id);
+    record.finished_at_ns += i * 1000000;
+    CHECK_CODE(f.engine_submit(engine, 0, &record), PHLOWER_OK);
+  }
+  CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  phlower_query query;
+  memset(&query, 0, sizeof query);
+  query.struct_size = sizeof query;
+  phlower_page page;
+  memset(&page, 0, sizeof page);
+  page.struct_size = sizeof page;
+  int seen = 0;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &page, NULL), PHLOWER_OK);
+  CHECK(page.stopped == PHLOWER_STOPPED_END && page.next_size == 0 && page.records == 30);
+  CHECK(page.looked_back_to_ns == 0 && page.scanned == 30);
+  query.limit = 10;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &page, NULL), PHLOWER_OK);
+  CHECK(page.stopped == PHLOWER_STOPPED_LIMIT && page.next_size != 0 && page.records == 10);
+  CHECK(page.looked_back_to_ns > 0 && page.looked_back_to_ns != INT64_MAX);
+  query.scan_limit = 5;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &page, NULL), PHLOWER_OK);
+  CHECK(page.stopped == PHLOWER_STOPPED_SCAN_LIMIT && page.records == 5 && page.scanned == 5);
+  query.scan_limit = 0;
+  CHECK_CODE(f.engine_list(engine, &query, first_only, &seen, &page, NULL), PHLOWER_OK);
+  CHECK(page.stopped == PHLOWER_STOPPED_VISITOR && page.records == 1 && page.next_size != 0);
+  /* What was stopped before it began goes on at its beginning. */
+  query.deadline_ns = 1;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &page, NULL), PHLOWER_OK);
+  CHECK(page.stopped == PHLOWER_STOPPED_DEADLINE && page.records == 0 && page.next_size != 0);
+  CHECK(page.looked_back_to_ns == INT64_MAX);
+  query.deadline_ns = 0;
+  int asked = 0;
+  query.wanted = never_wanted;
+  query.wanted_ctx = &asked;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &page, NULL), PHLOWER_OK);
+  CHECK(page.stopped == PHLOWER_STOPPED_UNWANTED && page.records == 0 && asked == 1);
+  query.wanted = NULL;
+  query.deadline_ns = 600 * kSecond;
+  query.limit = 100;
+  query.after.data = page.next;
+  query.after.size = page.next_size;
+  seen = 0;
+  phlower_page rest = page;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &rest, NULL), PHLOWER_OK);
+  CHECK(rest.stopped == PHLOWER_STOPPED_END && seen == 30);
+  /* A host of version 1.0 knows neither. */
+  query.struct_size = 136;
+  rest.struct_size = 1304;
+  rest.stopped = 77;
+  CHECK_CODE(f.engine_list(engine, &query, count_visitor, &seen, &rest, NULL), PHLOWER_OK);
+  CHECK(rest.stopped == 77 && rest.records == 30);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
 static void Metrics_AreReadByTheirIndex(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
@@ -181,6 +250,7 @@ int main(int argc, char** argv) {
   if (argc != 2 || load_plugin(argv[1], RTLD_NOW | RTLD_LOCAL) == NULL) return 1;
   RUN(Records_ComeBackAsTheyWereGiven);
   RUN(Lists_ComeInPages);
+  RUN(Lists_SayWhyTheyEnd);
   RUN(Metrics_AreReadByTheirIndex);
   RUN(WholeRecords_WaitAtTheHighWaterWithoutBeingRefusals);
   printf("1..%d\n", cases);

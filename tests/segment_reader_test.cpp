@@ -115,8 +115,8 @@ TEST_F(SegmentReader, SeesOneMomentAndKeepsNoLogBeyondItsBound) {
   query.limit = 10'000;
   const auto seen = reading.list(query);
   ASSERT_TRUE(seen.ok()) << seen.status().message();
-  EXPECT_EQ(seen->records.size(), 100u) << "as of its beginning";
-  EXPECT_EQ(view().list(query)->records.size(), 6000u);
+  EXPECT_EQ(seen->rows.size(), 100u) << "as of its beginning";
+  EXPECT_EQ(view().list(query)->rows.size(), 6000u);
   reader_.reset();
   tend();
   EXPECT_EQ(in_state(SegmentState::kSealing), 0u) << "what the reader held up is done";

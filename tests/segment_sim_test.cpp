@@ -211,17 +211,17 @@ class Simulation {
     Query query;
     query.limit = 700;
     std::set<std::string> seen;
-    double last = 1e12;
+    std::int64_t last_us = std::numeric_limits<std::int64_t>::max();
     for (;;) {
       const auto answer = history.list(query);
       if (answer.status().code() == Code::kReload) return;
       ASSERT_TRUE(answer.ok()) << answer.status().message();
-      for (const Record& record : answer->records) {
+      for (const auto& [record, at_us] : answer->rows) {
         EXPECT_TRUE(seen.insert(record.task_id).second) << record.task_id << " twice";
         EXPECT_GT(record.finished_at, oldest - 1e-6) << record.task_id;
-        EXPECT_LE(record.finished_at, last) << record.task_id;
+        EXPECT_LE(at_us, last_us) << record.task_id;
         EXPECT_TRUE(model_.knows(record.task_id, record.state, record.finished_at));
-        last = record.finished_at;
+        last_us = at_us;
       }
       if (!answer->next) break;
       query.after = answer->next;

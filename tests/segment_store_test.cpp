@@ -101,8 +101,8 @@ TEST_F(SegmentStore, MergesVersionsInWhateverSegmentsTheyStand) {
   EXPECT_THAT(list(query), ::testing::IsEmpty());
   const auto counts = history().count({}, false);
   ASSERT_TRUE(counts.ok());
-  EXPECT_EQ(counts->at({"shop.orders.pack", "SUCCESS", 0}), 101u);
-  EXPECT_EQ(counts->size(), 1u);
+  EXPECT_EQ(counts->counts.at({"shop.orders.pack", "SUCCESS", 0}), 101u);
+  EXPECT_EQ(counts->counts.size(), 1u);
 }
 
 TEST_F(SegmentStore, UpdatesATaskInPlaceWithinASegment) {
@@ -131,7 +131,7 @@ TEST_F(SegmentStore, ListsNewestFirstAcrossSegmentsWithACursor) {
     for (;;) {
       auto answer = history().list(query);
       ASSERT_TRUE(answer.ok()) << answer.status().message();
-      for (const Record& record : answer->records) ids.push_back(record.task_id);
+      for (const Row& row : answer->rows) ids.push_back(row.record.task_id);
       if (!answer->next) break;
       query.after = answer->next;
     }
@@ -179,12 +179,12 @@ TEST_F(SegmentStore, SearchesByFieldsTimeAndText) {
   const auto counts = history().count(query, true);
   ASSERT_TRUE(counts.ok());
   std::uint64_t sum = 0;
-  for (const auto& [key, count] : *counts) sum += count;
+  for (const auto& [key, count] : counts->counts) sum += count;
   EXPECT_EQ(sum, 40u);
   const auto times = history().times({});
   ASSERT_TRUE(times.ok());
-  EXPECT_EQ(times->at("a").runtime.count(), 100u);
-  EXPECT_NEAR(static_cast<double>(times->at("a").pickup.quantile(0.5)), 1e9, 0.1e9);
+  EXPECT_EQ(times->tasks.at("a").runtime.count(), 100u);
+  EXPECT_NEAR(static_cast<double>(times->tasks.at("a").pickup.quantile(0.5)), 1e9, 0.1e9);
 }
 
 TEST_F(SegmentStore, FindsEveryIdAmongManyInRunsInTheIndexAndInTheMap) {

@@ -44,20 +44,20 @@ class QueryRun {
   Status list() {
     auto view = history_.view(clock_.wall());
     if (!view.ok()) return view.status();
-    const auto answer = view->list(options_.query);
+    auto answer = view->list(options_.query);
     history_.release();
     if (!answer.ok()) return answer.status();
-    if (options_.follow) return follow(answer->records);
+    if (options_.follow) return follow(std::move(answer->rows));
     if (json_) {
       nlohmann::ordered_json json = {{"records", nlohmann::ordered_json::array()}};
-      for (const Record& record : answer->records) json["records"].push_back(to_json(record));
+      for (const Row& row : answer->rows) json["records"].push_back(to_json(row.record));
       json["next"] =
           answer->next ? nlohmann::ordered_json(answer->next->text()) : nlohmann::ordered_json();
       put(dumped(json));
       return Status();
     }
     put(list_head(options_.utc));
-    for (const Record& record : answer->records) put(list_line(record, options_.utc));
+    for (const Row& row : answer->rows) put(list_line(row.record, options_.utc));
     if (answer->next && !options_.common.quiet) {
       std::fprintf(stderr, "more: --after %s\n", answer->next->text().c_str());
     }
@@ -67,11 +67,11 @@ class QueryRun {
   Status count() {
     auto view = history_.view(clock_.wall());
     if (!view.ok()) return view.status();
-    const auto counts = view->count(options_.query, options_.by_minute);
-    if (!counts.ok()) return counts.status();
+    const auto answer = view->count(options_.query, options_.by_minute);
+    if (!answer.ok()) return answer.status();
     std::uint64_t sum = 0;
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    for (const auto& [key, rows_of] : *counts) {
+    for (const auto& [key, rows_of] : answer->counts) {
       sum += rows_of;
       const double minute = static_cast<double>(key.minute) * 60;
       if (json_) {
@@ -90,8 +90,8 @@ class QueryRun {
   Status times() {
     auto view = history_.view(clock_.wall());
     if (!view.ok()) return view.status();
-    const auto tasks = view->times(options_.query);
-    if (!tasks.ok()) return tasks.status();
+    const auto answer = view->times(options_.query);
+    if (!answer.ok()) return answer.status();
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
     if (!json_) {
       put(fmt::format("{:<40} {:>9}  {:>10} {:>10} {:>10}  {:>10} {:>10}\n", "task", "runs", "p50",
@@ -103,7 +103,7 @@ class QueryRun {
     const auto known = [&](const Histogram& of, double quantile) {
       return of.count() == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(ms(of, quantile));
     };
-    for (const auto& [name, times] : *tasks) {
+    for (const auto& [name, times] : answer->tasks) {
       if (json_) {
         json.push_back({{"task_name", name},
                         {"runs", times.runtime.count()},
@@ -137,10 +137,10 @@ class QueryRun {
       const auto answer = view->list(query);
       if (!answer.ok() && answer.status().code() == Code::kReload) continue;
       if (!answer.ok()) return answer.status();
-      for (const Record& record : answer->records) {
-        put(options_.csv ? csv_line(record) : dumped(to_json(record)));
+      for (const Row& row : answer->rows) {
+        put(options_.csv ? csv_line(row.record) : dumped(to_json(row.record)));
       }
-      given += answer->records.size();
+      given += answer->rows.size();
       if (!answer->next) return Status();
       query.after = answer->next;
     }
@@ -151,16 +151,15 @@ class QueryRun {
   static constexpr std::int64_t kLateness = 10'000'000;  // us; what comes later is not followed
 
   // What is new since the last look, oldest first. A row may come a little after its time.
-  Status follow(std::vector<Record> records) {
+  Status follow(std::vector<Row> rows) {
     std::map<std::pair<std::int64_t, std::string>, std::string> seen;  // to the state it was in
     std::int64_t newest = 0;
-    const std::int64_t first = records.empty() ? 0 : to_us(row_time(records.back()));
+    const std::int64_t first = rows.empty() ? 0 : rows.back().at_us;
     if (!json_) put(list_head(options_.utc));
     while (!stop_requested()) {
-      std::reverse(records.begin(), records.end());
+      std::reverse(rows.begin(), rows.end());
       const std::int64_t now = to_us(to_unix_seconds(clock_.wall()));
-      for (const Record& record : records) {
-        const std::int64_t at = to_us(row_time(record));
+      for (const auto& [record, at] : rows) {
         newest = std::max(newest, std::min(at, now));  // a time in the future is no news
         if (at < first) continue;                      // was there before, behind the limit
         if (!seen.emplace(std::pair(at, record.task_id), record.state).second) continue;
@@ -179,7 +178,7 @@ class QueryRun {
       auto answer = view->list(query);
       history_.release();
       if (!answer.ok() && answer.status().code() != Code::kReload) return answer.status();
-      records = answer.ok() ? std::move(answer->records) : std::vector<Record>();
+      rows = answer.ok() ? std::move(answer->rows) : std::vector<Row>();
     }
     return Status();
   }

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define PHLOWER_ABI_MAJOR 1u
-#define PHLOWER_ABI_MINOR 0u
+#define PHLOWER_ABI_MINOR 1u
 #define PHLOWER_ABI_VERSION (PHLOWER_ABI_MAJOR << 16 | PHLOWER_ABI_MINOR)
 
 #if defined(PHLOWER_BUILDS_PLUGIN)
@@ -45,8 +45,7 @@ extern "C" {
 #define PHLOWER_API
 #endif
 
-/* -- Codes --------------------------------------------------------------------------------------
- */
+/* -- Codes ------------------------------------------------------------------------------------- */
 
 #define PHLOWER_OK 0
 #define PHLOWER_E_REFUSED 1      /* the ring has no room; nothing was taken, try again later */
@@ -67,11 +66,11 @@ extern "C" {
 #define PHLOWER_E_RELOAD 16      /* what was being read has gone in the meantime; ask again */
 #define PHLOWER_E_FORKED 17      /* the handle was made by another process */
 #define PHLOWER_E_HANDLE 18      /* no handle of this kind, or one that was destroyed */
-#define PHLOWER_E_ABI 19   /* a struct of a size or with members that this build cannot take */
-#define PHLOWER_E_STATE 20 /* a call in the wrong order: before start, or after stop */
+#define PHLOWER_E_ABI 19     /* a struct of a size or with members that this build cannot take */
+#define PHLOWER_E_STATE 20   /* a call in the wrong order: before start, or after stop */
+#define PHLOWER_E_STOPPED 21 /* the time was up, or nobody wants the answer any more */
 
-/* -- Structs ------------------------------------------------------------------------------------
- */
+/* -- Structs ----------------------------------------------------------------------------------- */
 
 typedef struct phlower_engine phlower_engine;     /* reads a ring, writes a history */
 typedef struct phlower_producer phlower_producer; /* writes a ring, in any process */
@@ -81,8 +80,7 @@ typedef struct phlower_text {
   uint64_t size;
 } phlower_text;
 
-/* What went wrong. `line` and `column` from 1 for a configuration, else 0. `message` ends with NUL.
- */
+/* What went wrong. `line`, `column` from 1 for a configuration, else 0. `message` ends with NUL. */
 typedef struct phlower_err {
   uint32_t struct_size;
   int32_t code;
@@ -214,8 +212,8 @@ typedef struct phlower_stats {
 } phlower_stats;
 
 #define PHLOWER_HEALTH_OK 0u
-#define PHLOWER_HEALTH_DEGRADED                                                                \
-  1u                             /* something fails at the moment; it is tried again by itself \
+#define PHLOWER_HEALTH_DEGRADED                                                  \
+  1u                             /* something fails; it is tried again by itself \
                                   */
 #define PHLOWER_HEALTH_FAILED 2u /* corruption or a defect: final for this engine */
 
@@ -264,25 +262,45 @@ typedef struct phlower_query {
   uint64_t scan_limit; /* rows looked at before the page ends as it is; 0: 1,000,000 */
   uint8_t without_details;
   uint8_t reserved[7];
+  /* Since 1.1. The page ends as it is after this time, waiting for other reads included; 0: never.
+   * On the machine's own clock. */
+  uint64_t deadline_ns;
+  /* Asked every few milliseconds, by the thread that called: 0 ends the page as it is. May be NULL.
+   * Must not call into the same engine. */
+  int32_t (*wanted)(void* ctx);
+  void* wanted_ctx;
 } phlower_query;
+
+/* Why a page ends where it does. Only END means that there is no more. */
+#define PHLOWER_STOPPED_END 0u        /* not stopped: every row of the query was looked at */
+#define PHLOWER_STOPPED_LIMIT 1u      /* query.limit */
+#define PHLOWER_STOPPED_SCAN_LIMIT 2u /* query.scan_limit */
+#define PHLOWER_STOPPED_DEADLINE 3u   /* query.deadline_ns */
+#define PHLOWER_STOPPED_UNWANTED 4u   /* query.wanted said so */
+#define PHLOWER_STOPPED_VISITOR 5u    /* the visitor said so */
 
 #define PHLOWER_CURSOR_BYTES 1280u
 
 typedef struct phlower_page {
   uint32_t struct_size;
   uint32_t records; /* shown to the visitor */
-  uint64_t scanned;
+  uint64_t scanned; /* rows looked at */
   uint32_t reserved;
   uint32_t next_size;              /* 0: there is no more */
   char next[PHLOWER_CURSOR_BYTES]; /* the cursor of the next page, ends with NUL */
+  /* Since 1.1. */
+  uint32_t stopped; /* PHLOWER_STOPPED_* */
+  uint32_t reserved2;
+  /* Every row later than this was looked at, by this page or those before it. Of a page that ends
+   * with END: from_at_ns of the query. INT64_MAX: nothing was looked at yet. */
+  int64_t looked_back_to_ns;
 } phlower_page;
 
 /* A row; valid until the visitor returns. Not 0: no more rows, please. Must not call into the same
  * engine. */
 typedef int32_t (*phlower_visit_record)(void* ctx, const phlower_record* record);
 
-/* -- Before any engine: ANY THREAD, no side effects ----------------------------------------------
- */
+/* -- Before any engine: ANY THREAD, no side effects -------------------------------------------- */
 
 PHLOWER_API uint32_t phlower_abi_version(void);
 PHLOWER_API int32_t phlower_plugin_query(phlower_plugin_info* info);
@@ -301,8 +319,7 @@ PHLOWER_API const char* phlower_config_key(uint32_t index);
 /* Parses and validates; touches nothing else. */
 PHLOWER_API int32_t phlower_config_check(const char* yaml, size_t size, phlower_err* err);
 
-/* -- An engine -----------------------------------------------------------------------------------
- */
+/* -- An engine --------------------------------------------------------------------------------- */
 
 /* Parses and allocates; opens no file, makes no thread: fit to be called before a host forks.
  * `yaml` empty: the defaults. `host` NULL: messages to stderr, the machine's clocks. */
@@ -352,7 +369,7 @@ PHLOWER_API int32_t phlower_engine_histogram_read(phlower_engine* engine, uint32
  * The row of one task; NOT_FOUND where there is none. */
 PHLOWER_API int32_t phlower_engine_get(phlower_engine* engine, const char* task_id, size_t size,
                                        phlower_visit_record visit, void* ctx, phlower_err* err);
-/* As `get`: rows newest first. */
+/* As `get`: rows newest first. A page that was stopped, by whatever, is OK and says so. */
 PHLOWER_API int32_t phlower_engine_list(phlower_engine* engine, const phlower_query* query,
                                         phlower_visit_record visit, void* ctx, phlower_page* page,
                                         phlower_err* err);
@@ -365,8 +382,7 @@ PHLOWER_API int32_t phlower_engine_stop(phlower_engine* engine);
 /* Stops and frees; NULL is fine. In a forked child: frees what is the child's. */
 PHLOWER_API int32_t phlower_engine_destroy(phlower_engine* engine);
 
-/* -- A producer: for processes that only hand records over ----------------------------------------
- */
+/* -- A producer: for processes that only hand records over ------------------------------------- */
 
 /* Of the ring of this configuration. Needs no engine in this process; the ring must be there
  * (NOT_FOUND until an engine has made it). After fork the child's copy takes a lane of its own. */

@@ -101,7 +101,7 @@ struct SegmentRig {
     EXPECT_TRUE(answer.ok()) << answer.status().message();
     std::vector<std::string> ids;
     if (answer.ok()) {
-      for (const Record& record : answer->records) ids.push_back(record.task_id);
+      for (const Row& row : answer->rows) ids.push_back(row.record.task_id);
     }
     return ids;
   }

@@ -126,7 +126,9 @@ class Engine {
     query.limit = limit;
     auto answer = list(query);
     if (!answer.ok()) return answer.status();
-    return std::move(answer->records);
+    std::vector<Record> records;
+    for (Row& row : answer->rows) records.push_back(std::move(row.record));
+    return records;
   }
   /// Rows that a query asks for, newest first, with a cursor to go on from.
   Result<QueryAnswer> list(const Query& query) {

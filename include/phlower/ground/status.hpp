@@ -38,6 +38,7 @@ enum class Code : std::int32_t {
   kBadHandle = 18,       // no handle of this kind, or one that was destroyed
   kAbi = 19,             // a struct of a size or with members that this build cannot take
   kWrongState = 20,      // a call in the wrong order: before start, or after stop
+  kStopped = 21,         // the time was up, or nobody wants the answer any more; nothing is known
 };
 
 /// The stable lower-case name of a code, as it stands in logs and JSON.
@@ -64,6 +65,7 @@ constexpr std::string_view code_name(Code code) noexcept {
     case Code::kBadHandle: return "bad_handle";
     case Code::kAbi: return "abi";
     case Code::kWrongState: return "wrong_state";
+    case Code::kStopped: return "stopped";
   }
   return "unknown";
 }

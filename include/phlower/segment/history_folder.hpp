@@ -45,6 +45,11 @@ class HistoryFolder {
   /// One consistent view of all segments, as of now. It stays until `release` or the next call;
   /// while it stays the logs of the segments that are written cannot be emptied, so keep it short.
   Result<History> history(const Cutoffs& cutoffs) {
+    StopCheck never;
+    return history(cutoffs, never);
+  }
+  /// Errors: kStopped by the check; what is open by then stays open for the next question.
+  Result<History> history(const Cutoffs& cutoffs, StopCheck& check) {
     for (int tries = 0;; ++tries) {
       release();
       const auto changed = catalog_->changed();
@@ -54,7 +59,7 @@ class HistoryFolder {
         ++generation_;
       }
       pin();
-      auto sources = shelf_->list(generation_, nullptr);
+      auto sources = shelf_->list(generation_, nullptr, check);
       Status status = sources.status();
       if (status.ok()) {
         status = shelf_->each_live([](SegmentSource& source) { return source.begin_view(); });

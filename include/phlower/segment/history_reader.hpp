@@ -53,10 +53,14 @@ class HistoryReader {
   void set_retention(const RetentionOptions& retention) { retention_ = retention; }
 
   /// A view as of now, until `release` or the next call. Errors: kReload when what is read keeps
-  /// going away, and of the stores.
+  /// going away, kStopped by the check while the files were opened, and of the stores.
   Result<History> view(WallTime now) {
+    StopCheck never;
+    return view(now, never);
+  }
+  Result<History> view(WallTime now, StopCheck& check) {
     const Cutoffs cutoffs = cutoffs_at(retention_, now);
-    if (folder_) return folder_->history(cutoffs);
+    if (folder_) return folder_->history(cutoffs, check);
     auto sources = file_->sources();
     if (!sources.ok()) return sources.status();
     return History(*std::move(sources), cutoffs);

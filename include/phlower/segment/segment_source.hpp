@@ -73,7 +73,7 @@ class SegmentSource final : public Source {
     return details_.read(row.details, TaskKey(row.record.task_id).tag(), row.record);
   }
 
-  Result<std::unique_ptr<RowStream>> stream(const Query& query) override {
+  Result<std::unique_ptr<RowStream>> stream(const Query& query, StopCheck&) override {
     Status status = open();
     if (status.ok() && !damaged_) {
       auto made = rows_->stream(query);

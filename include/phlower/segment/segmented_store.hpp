@@ -286,13 +286,15 @@ inline void SegmentedStore::lend_writers() {
 
 inline Result<std::vector<Source*>> SegmentedStore::sources() {
   lend_writers();
-  return shelf_.list(set_->generation(), [this](std::int64_t seq) {
+  const auto writer_of = [this](std::int64_t seq) {
     RowsWriter* writer = nullptr;
     set_->rows().each([&](auto& open) {
       if (open.writer->file().seq() == seq) writer = open.writer.get();
     });
     return writer;
-  });
+  };
+  StopCheck never;
+  return shelf_.list(set_->generation(), writer_of, never);
 }
 
 // An adopted file of this ring's earlier engine knows how far that had read.

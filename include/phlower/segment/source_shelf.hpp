@@ -39,8 +39,9 @@ class SourceShelf {
   }
 
   /// All readable files in the order of their versions. `generation` tells whether the catalog or
-  /// its writers are others than at the last call.
-  Result<std::vector<Source*>> list(std::uint64_t generation, const WriterOf& writer_of) {
+  /// its writers are others than at the last call. Errors: kStopped: `check` was not content.
+  Result<std::vector<Source*>> list(std::uint64_t generation, const WriterOf& writer_of,
+                                    StopCheck& check) {
     if (generation != generation_) {
       if (Status status = renew(writer_of); !status.ok()) return status;
       generation_ = generation;
@@ -52,6 +53,7 @@ class SourceShelf {
     const std::size_t first = sources.size();
     std::size_t room = kFilterBytes;
     for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
+      if (!at->second->is_open() && check.now()) return check.status();
       if (Status status = at->second->open(room); !status.ok()) return status;
       room -= std::min(room, at->second->filter_bytes());
       sources.push_back(at->second.get());

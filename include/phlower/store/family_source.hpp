@@ -50,7 +50,7 @@ class FamilySource final : public Source {
     return details_from(tables_.details, select_details_, row.record);
   }
 
-  Result<std::unique_ptr<RowStream>> stream(const Query& query) override;
+  Result<std::unique_ptr<RowStream>> stream(const Query& query, StopCheck& check) override;
 
  private:
   class Stream;
@@ -87,16 +87,20 @@ class FamilySource final : public Source {
   sqlite::Statement select_, select_in_row_, select_details_;
 };
 
-/// Two statements in step: rows that have ended, by their index, and those that have not.
+/// Two statements in step: rows that have ended, by their index, and those that have not. One step
+/// may look through a whole table, so the check is asked within it, too.
 class FamilySource::Stream final : public RowStream {
  public:
-  Stream(sqlite::Statement ended, sqlite::Statement open)
-      : sides_{{std::move(ended), {}, false, false}, {std::move(open), {}, false, false}} {}
+  Stream(sqlite::Connection& db, StopCheck& check, sqlite::Statement ended, sqlite::Statement open)
+      : db_(db),
+        check_(check),
+        sides_{{std::move(ended), {}, false, false}, {std::move(open), {}, false, false}} {}
 
   Result<bool> next(FoundRow& row) override {
     for (Side& side : sides_) {
       if (side.ready || side.done) continue;
-      const auto found = side.select.step();
+      const auto found = step(side.select);
+      if (!found.ok() && check_.stopped()) return false;
       if (!found.ok()) return found.status();
       side.done = !*found;
       side.ready = *found;
@@ -120,10 +124,23 @@ class FamilySource::Stream final : public RowStream {
     bool ready;
     bool done;
   };
+
+  Result<bool> step(sqlite::Statement& select) {
+    constexpr int kInstructions = 20'000;  // of SQLite's machine: well below a millisecond
+    const auto stop = [](void* check) { return static_cast<StopCheck*>(check)->now() ? 1 : 0; };
+    sqlite3_progress_handler(db_.raw(), kInstructions, stop, &check_);
+    auto found = select.step();
+    sqlite3_progress_handler(db_.raw(), 0, nullptr, nullptr);
+    return found;
+  }
+
+  sqlite::Connection& db_;
+  StopCheck& check_;
   Side sides_[2];
 };
 
-inline Result<std::unique_ptr<RowStream>> FamilySource::stream(const Query& query) {
+inline Result<std::unique_ptr<RowStream>> FamilySource::stream(const Query& query,
+                                                               StopCheck& check) {
   const std::string name = query.task_name.empty() ? "" : "AND task_name = ?3 ";
   auto ended = db_.prepare(select("WHERE finished_at >= ?1 AND finished_at <= ?2 " + name +
                                   "ORDER BY finished_at DESC"));
@@ -139,7 +156,7 @@ inline Result<std::unique_ptr<RowStream>> FamilySource::stream(const Query& quer
     (*statement)->bind(2, static_cast<double>(last) / 1e6 + 1e-6);
     if (!name.empty()) (*statement)->bind(3, std::string_view(query.task_name));
   }
-  return std::unique_ptr<RowStream>(new Stream(*std::move(ended), *std::move(open)));
+  return std::unique_ptr<RowStream>(new Stream(db_, check, *std::move(ended), *std::move(open)));
 }
 
 }  // namespace phlower

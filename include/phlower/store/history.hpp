@@ -5,18 +5,16 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "phlower/ground/status.hpp"
 #include "phlower/store/merge.hpp"
+#include "phlower/store/row_order.hpp"
 #include "phlower/store/source.hpp"
 #include "phlower/store/types.hpp"
 
@@ -31,10 +29,15 @@ class History {
         rows_cutoff_us_(cutoff_us(cutoffs.invocations)),
         details_cutoff_us_(cutoff_us(cutoffs.details)) {}
 
-  /// The row of a task: all its versions merged.
+  /// The row of a task: all its versions merged. Errors: kStopped by the check.
   Result<std::optional<Record>> get(std::string_view task_id) {
-    auto versions = versions_of(TaskKey(task_id), nullptr, nullptr);
+    StopCheck never;
+    return get(task_id, never);
+  }
+  Result<std::optional<Record>> get(std::string_view task_id, StopCheck& check) {
+    auto versions = versions_of(TaskKey(task_id), nullptr, nullptr, check);
     if (!versions.ok()) return versions.status();
+    if (check.stopped()) return check.status();
     if (versions->empty()) return std::optional<Record>();
     auto merged = merge(*versions, true);
     if (!merged.ok()) return merged.status();
@@ -44,41 +47,64 @@ class History {
   /// Newest first, at most `query.limit`.
   Result<QueryAnswer> list(const Query& query) {
     QueryAnswer answer;
-    std::unordered_set<std::string> shown;
-    Cursor last;
-    Status status = each_in_order(query, [&](Source& source, FoundRow& row) -> Result<bool> {
+    const Query shown = within_retention(query);
+    StopCheck check(query.stop);
+    RowOrder order(sources_, shown, check);
+    Cursor last = query.after.value_or(Cursor());
+    answer.looked_back_to_us = std::min(last.at_us, query.until_us);
+    while (answer.ended == Ended::kEnd) {
+      FoundRow row;
+      const auto source = order.next(row);
+      if (!source.ok()) return source.status();
+      if (*source == nullptr) break;
+      const std::int64_t at_us = row.at_us;
+      auto met = resolve(shown, **source, row, check);
+      if (!met.ok()) return met.status();
+      if (check.stopped()) break;  // within this row: it is the next answer's
       ++answer.scanned;
-      auto merged = resolve(query, source, row);
-      if (!merged.ok()) return merged.status();
-      last = {row.at_us, row.record.task_id};
-      const bool wanted = *merged && shown.insert((*merged)->task_id).second;
-      if (wanted) answer.records.push_back(*std::move(*merged));
-      if (answer.records.size() < query.limit && answer.scanned < query.scan_limit) return true;
-      answer.next = last;
-      return false;
-    });
-    if (!status.ok()) return status;
+      last = {at_us, row.record.task_id};
+      answer.looked_back_to_us = at_us;
+      // Versions of one microsecond in two sources have one place.
+      const bool again = !answer.rows.empty() && answer.rows.back().at_us == at_us &&
+                         answer.rows.back().record.task_id == last.task_id;
+      if (met->record && met->place_us == at_us && !again) {
+        answer.rows.push_back({*std::move(met->record), at_us});
+      }
+      if (answer.rows.size() >= query.limit) {
+        answer.ended = Ended::kLimit;
+      } else if (answer.scanned >= query.scan_limit) {
+        answer.ended = Ended::kScanLimit;
+      } else if (check.step()) {
+        break;
+      }
+    }
+    if (check.stopped()) answer.ended = check.ended();
+    if (answer.whole()) {
+      answer.looked_back_to_us = query.from_us;
+    } else {
+      answer.next = std::move(last);
+    }
     return answer;
   }
 
   /// Rows by task and state, and by minute where `minutes`. Looks at every row in the query's
   /// times; its cursor, limit and scan_limit are not used.
-  Result<std::map<CountKey, std::uint64_t>> count(const Query& query, bool minutes) {
-    std::map<CountKey, std::uint64_t> counts;
-    Status status = each(query, [&](const Record& record, std::int64_t at_us) {
+  Result<CountAnswer> count(const Query& query, bool minutes) {
+    CountAnswer answer;
+    Status status = each(query, answer, [&](const Record& record, std::int64_t at_us) {
       constexpr std::int64_t kMinute = 60'000'000;
       const std::int64_t minute = minutes ? at_us / kMinute : 0;
-      ++counts[{record.task_name, record.state, minute}];
+      ++answer.counts[{record.task_name, record.state, minute}];
     });
     if (!status.ok()) return status;
-    return counts;
+    return answer;
   }
 
-  /// Runtimes and pickup latencies by task.
-  Result<std::map<std::string, TaskTimes>> times(const Query& query) {
-    std::map<std::string, TaskTimes> tasks;
-    Status status = each(query, [&](const Record& record, std::int64_t) {
-      TaskTimes& times = tasks[record.task_name];
+  /// Runtimes and pickup latencies by task; as `count`.
+  Result<TimesAnswer> times(const Query& query) {
+    TimesAnswer answer;
+    Status status = each(query, answer, [&](const Record& record, std::int64_t) {
+      TaskTimes& times = answer.tasks[record.task_name];
       if (record.runtime_ms >= 0) {
         times.runtime.record(static_cast<std::uint64_t>(record.runtime_ms * 1e6));
       }
@@ -88,7 +114,7 @@ class History {
       }
     });
     if (!status.ok()) return status;
-    return tasks;
+    return answer;
   }
 
  private:
@@ -97,17 +123,28 @@ class History {
     FoundRow row;
   };
 
-  /// The first time that is not expired.
-  std::int64_t first_us() const {
+  // The record of a row that was met, where the query wants it, and the place of its task among the
+  // answers: only there it is shown.
+  struct Met {
+    std::optional<Record> record;
+    std::int64_t place_us = 0;
+    const Source* place = nullptr;
+  };
+
+  Query within_retention(const Query& query) const {
     constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
-    return rows_cutoff_us_ == kMin ? kMin : rows_cutoff_us_ + 1;
+    Query shown = query;
+    if (rows_cutoff_us_ != kMin) shown.from_us = std::max(query.from_us, rows_cutoff_us_ + 1);
+    return shown;
   }
   static bool expired(std::int64_t at_us, std::int64_t cutoff_us) {
     return at_us > 0 && at_us <= cutoff_us;
   }
 
   // What stands in all sources, in their order; `known` of source `from` is not looked for again.
-  Result<std::vector<Version>> versions_of(const TaskKey& key, Source* from, FoundRow* known) {
+  // Not all of it where the check says stop.
+  Result<std::vector<Version>> versions_of(const TaskKey& key, Source* from, FoundRow* known,
+                                           StopCheck& check) {
     std::vector<Version> versions;
     for (Source* source : sources_) {
       if (source == from) {
@@ -115,6 +152,7 @@ class History {
         continue;
       }
       if (!source->may_hold(key)) continue;
+      if (check.step()) break;
       auto found = source->find(key);
       if (!found.ok()) return found.status();
       if (!found->has_value() || expired((*found)->at_us, rows_cutoff_us_)) continue;
@@ -154,176 +192,119 @@ class History {
     return winner;
   }
 
-  // The record to show for a row that was met, if this is the place for it: the place of a task is
-  // that of its winning version, unless the query would not meet it there.
-  Result<std::optional<Record>> resolve(const Query& query, Source& from, FoundRow& row) {
-    std::optional<Record> none;
+  // The version where a task has its place: the one that wins, unless the query does not meet it
+  // there (a winner without a name, and a query by name); then the newest one that it meets.
+  static const Version& place_of(const Query& query, const std::vector<Version>& versions) {
+    const auto is_met = [&](const Version& version) {
+      return in_times(query, version.row.at_us) &&
+             (query.task_name.empty() || version.row.record.task_name == query.task_name);
+    };
+    const Version* place = &versions[winner_of(versions)];
+    if (is_met(*place)) return *place;
+    const Version* newest = nullptr;
+    for (const Version& version : versions) {
+      if (!is_met(version)) continue;
+      if (newest == nullptr || version.row.at_us > newest->row.at_us) newest = &version;
+    }
+    return newest != nullptr ? *newest : *place;
+  }
+
+  Result<Met> resolve(const Query& query, Source& from, FoundRow& row, StopCheck& check) {
+    Met met{std::nullopt, row.at_us, &from};
     const TaskKey key(row.record.task_id);
-    away_ = false;
     bool alone = true;
     for (Source* source : sources_) {
       if (source != &from && source->may_hold(key)) alone = false;
     }
     std::vector<Version> versions;
     if (alone) {
-      if (!matches_fields(query, row.record)) return none;
+      if (!matches_fields(query, row.record)) return met;
       versions.push_back({&from, row});
     } else {
-      auto found = versions_of(key, &from, &row);
+      auto found = versions_of(key, &from, &row, check);
       if (!found.ok()) return found.status();
+      if (check.stopped()) return met;
       versions = *std::move(found);
-      const Version& winner = versions[winner_of(versions)];
-      const bool met_there =
-          in_times(query, winner.row.at_us) &&
-          (query.task_name.empty() || winner.row.record.task_name == query.task_name);
-      away_ = winner.source != &from;
-      if (away_ && met_there) return none;
+      const Version& place = place_of(query, versions);
+      met.place_us = place.row.at_us;
+      met.place = place.source;
+      if (met.place_us != row.at_us) return met;
     }
     auto merged = merge(versions, query.details || !query.text.empty());
     if (!merged.ok()) return merged.status();
     const bool wanted = in_times(query, merged->at_us) && matches_fields(query, merged->record) &&
                         matches_text(query, merged->record);
-    if (!wanted) return none;
+    if (!wanted) return met;
     if (!query.details) {
       merged->record.args.clear();
       merged->record.kwargs.clear();
       merged->record.traceback.clear();
     }
-    return std::optional<Record>(std::move(merged->record));
+    met.record = std::move(merged->record);
+    return met;
   }
 
   static bool in_times(const Query& query, std::int64_t at_us) {
     return at_us >= query.from_us && at_us < query.until_us;
   }
 
+  // Calls visit(record, at_us) once for each task, from one source after the other: those with the
+  // newest rows first, so that it can be said how far back it came.
   template <class Visit>
-  Status each(const Query& query, Visit&& visit) {
-    Query all = query;
+  Status each(const Query& query, Reach& reach, Visit&& visit) {
+    Query all = within_retention(query);
     all.after.reset();
     all.details = false;
-    all.from_us = std::max(all.from_us, first_us());
-    std::unordered_set<std::string> counted;  // of those met away from their winner's place
+    StopCheck check(query.stop);
+    std::vector<Source*> left;  // the next one last
     for (Source* source : sources_) {
-      if (!source->may_overlap(all.from_us, all.until_us)) continue;
-      auto stream = source->stream(all);
+      if (source->may_overlap(all.from_us, all.until_us)) left.push_back(source);
+    }
+    std::stable_sort(left.begin(), left.end(), [](const Source* a, const Source* b) {
+      return a->newest_us() < b->newest_us();
+    });
+    while (!left.empty()) {
+      Source* const source = left.back();
+      reach.looked_back_to_us = std::min(source->newest_us(), all.until_us);
+      if (check.now()) break;
+      auto stream = source->stream(all, check);
       if (!stream.ok()) return stream.status();
-      for (FoundRow row;;) {
-        const auto more = (*stream)->next(row);
-        if (!more.ok()) return more.status();
-        if (!*more) break;
-        if (!in_times(all, row.at_us)) continue;
-        const std::int64_t at_us = row.at_us;
-        auto merged = resolve(all, *source, row);
-        if (!merged.ok()) return merged.status();
-        if (*merged && (!away_ || counted.insert((*merged)->task_id).second)) {
-          visit(**merged, at_us);
-        }
-      }
+      Status status = each_of(all, *source, **stream, check, reach, visit);
+      if (!status.ok()) return status;
+      if (check.stopped()) break;
+      left.pop_back();
+    }
+    reach.ended = check.ended();
+    if (left.empty()) reach.looked_back_to_us = query.from_us;
+    if (left.size() > 1) {  // of the next one nothing was looked at
+      const std::int64_t newest = std::min(left[left.size() - 2]->newest_us(), all.until_us);
+      reach.looked_back_to_us = std::max(reach.looked_back_to_us, newest);
     }
     return Status();
   }
 
-  // One source's stream with the rows of a microsecond in the order of answers.
-  struct Ordered {
-    Source* source;
-    std::unique_ptr<RowStream> stream;
-    std::vector<FoundRow> group;  // rows of one time, the first answer last
-    std::optional<FoundRow> ahead;
-    bool ended = false;
-
-    const FoundRow& front() const { return group.back(); }
-    // False: no more.
-    Result<bool> fill() {
-      if (!group.empty()) return true;
-      if (ahead) group.push_back(*std::move(ahead));
-      ahead.reset();
-      while (!ended) {
-        FoundRow row;
-        const auto more = stream->next(row);
-        if (!more.ok()) return more.status();
-        ended = !*more;
-        if (ended) break;
-        if (!group.empty() && group.front().at_us != row.at_us) {
-          ahead = std::move(row);
-          break;
-        }
-        group.push_back(std::move(row));
-      }
-      std::sort(group.begin(), group.end(), [](const FoundRow& a, const FoundRow& b) {
-        return a.record.task_id < b.record.task_id;
-      });
-      return !group.empty();
-    }
-  };
-
-  // Sources that can have rows, the one with the newest last.
-  std::vector<Source*> sources_of(const Query& query) {
-    const std::int64_t until = query.after && query.after->at_us < query.until_us
-                                   ? query.after->at_us + 1
-                                   : query.until_us;
-    std::vector<Source*> sources;
-    for (Source* source : sources_) {
-      if (source->may_overlap(query.from_us, until)) sources.push_back(source);
-    }
-    std::stable_sort(sources.begin(), sources.end(), [](const Source* a, const Source* b) {
-      return a->newest_us() < b->newest_us();
-    });
-    return sources;
-  }
-
-  // The stream with the next row, null at the end. A source is opened when nothing that is open is
-  // newer than what it may have: the newest rows of a task cost one or two of them.
-  Result<Ordered*> next_stream(const Query& query, std::vector<Source*>& closed,
-                               std::list<Ordered>& open) {
-    for (;;) {
-      Ordered* first = nullptr;
-      for (Ordered& stream : open) {
-        const auto more = stream.fill();
-        if (!more.ok()) return more.status();
-        if (!*more) continue;
-        if (first == nullptr || comes_first(stream.front().at_us, stream.front().record.task_id,
-                                            first->front().at_us, first->front().record.task_id)) {
-          first = &stream;
-        }
-      }
-      if (closed.empty()) return first;
-      if (first != nullptr && first->front().at_us > closed.back()->newest_us()) return first;
-      auto stream = closed.back()->stream(query);
-      if (!stream.ok()) return stream.status();
-      open.push_back({closed.back(), *std::move(stream), {}, {}, false});
-      closed.pop_back();
-    }
-  }
-
-  // Calls visit(source, row) newest first until it says false.
   template <class Visit>
-  Status each_in_order(Query query, Visit&& visit) {
-    query.from_us = std::max(query.from_us, first_us());
-    std::vector<Source*> closed = sources_of(query);
-    std::list<Ordered> open;
-    for (;;) {
-      const auto next = next_stream(query, closed, open);
-      if (!next.ok()) return next.status();
-      Ordered* const first = *next;
-      if (first == nullptr) return Status();
-      FoundRow row = std::move(first->group.back());
-      first->group.pop_back();
-      if (!in_times(query, row.at_us) || !is_behind(query, row)) continue;
-      const auto more = visit(*first->source, row);
+  Status each_of(const Query& all, Source& source, RowStream& stream, StopCheck& check,
+                 Reach& reach, Visit&& visit) {
+    for (FoundRow row; !check.step();) {
+      const auto more = stream.next(row);
       if (!more.ok()) return more.status();
-      if (!*more) return Status();
+      if (!*more || check.stopped()) return Status();
+      if (!in_times(all, row.at_us)) continue;
+      const std::int64_t at_us = row.at_us;
+      auto met = resolve(all, source, row, check);
+      if (!met.ok()) return met.status();
+      if (check.stopped()) return Status();  // within this row
+      ++reach.scanned;
+      reach.looked_back_to_us = at_us;
+      if (met->record && met->place == &source) visit(*met->record, at_us);
     }
-  }
-
-  static bool is_behind(const Query& query, const FoundRow& row) {
-    return !query.after ||
-           comes_first(query.after->at_us, query.after->task_id, row.at_us, row.record.task_id);
+    return Status();
   }
 
   std::vector<Source*> sources_;
   std::int64_t rows_cutoff_us_;
   std::int64_t details_cutoff_us_;
-  bool away_ = false;  // the row that `resolve` saw last is not where its task's winner is
 };
 
 }  // namespace phlower

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "phlower/ground/histogram.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/record/record.hpp"
+#include "phlower/store/stop_rule.hpp"
 
 namespace phlower {
 
@@ -51,13 +53,22 @@ struct Query {
   std::uint64_t scan_limit =
       1'000'000;        // rows looked at before the answer is given as far as it is
   bool details = true;  // with args, kwargs and traceback
+  StopRule stop;
 };
 
-/// Rows, newest first. `next` is set while there may be more: ask again with it as `after`.
-struct QueryAnswer {
-  std::vector<Record> records;
+/// A record and its place in the order of answers.
+struct Row {
+  Record record;
+  std::int64_t at_us = 0;
+
+  Cursor cursor() const { return {at_us, record.task_id}; }
+};
+
+/// Rows, newest first. `next` is set while there may be more, so whenever the answer is not whole:
+/// ask again with it as `after`.
+struct QueryAnswer : Reach {
+  std::vector<Row> rows;
   std::optional<Cursor> next;
-  std::uint64_t scanned = 0;
 };
 
 /// Rows of one task and state in one minute.
@@ -68,10 +79,20 @@ struct CountKey {
   auto operator<=>(const CountKey&) const = default;
 };
 
+/// How many rows; of an answer that is not whole, how many of those that were looked at.
+struct CountAnswer : Reach {
+  std::map<CountKey, std::uint64_t> counts;
+};
+
 /// Times of the rows of one task, in nanoseconds.
 struct TaskTimes {
   Histogram runtime;  // as the worker measured it
   Histogram pickup;   // from received to started
+};
+
+/// By the name of the task; of an answer that is not whole, of the rows that were looked at.
+struct TimesAnswer : Reach {
+  std::map<std::string, TaskTimes> tasks;
 };
 
 namespace query_detail {

@@ -48,7 +48,8 @@ class Source {
   virtual Result<std::optional<FoundRow>> find(const TaskKey& key) = 0;
   /// Adds the details to a row of this source; where they are gone nothing is added.
   virtual Status add_details(FoundRow& row) = 0;
-  virtual Result<std::unique_ptr<RowStream>> stream(const Query& query) = 0;
+  /// `check` outlives the stream. A stream that it stops has no more rows.
+  virtual Result<std::unique_ptr<RowStream>> stream(const Query& query, StopCheck& check) = 0;
 };
 
 }  // namespace phlower
