@@ -132,7 +132,7 @@ void verify(EngineRig& rig, int accepted) {
   const auto counts = history->count({}, false);
   ASSERT_TRUE(counts.ok());
   std::uint64_t sum = 0;
-  for (const auto& [key, count] : *counts) sum += count;
+  for (const auto& [key, count] : counts->counts) sum += count;
   EXPECT_EQ(sum, static_cast<std::uint64_t>(std::max(0, accepted - kExpired)) + 10);
   rig.engine.reset();
   expect_whole(rig);

@@ -272,7 +272,7 @@ class Simulation {
     const auto counts = history->count({}, false);
     ASSERT_TRUE(counts.ok());
     std::uint64_t sum = 0;
-    for (const auto& [key, count] : *counts) sum += count;
+    for (const auto& [key, count] : counts->counts) sum += count;
     EXPECT_EQ(sum, shown.size());
   }
 

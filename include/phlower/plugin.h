@@ -212,10 +212,8 @@ typedef struct phlower_stats {
 } phlower_stats;
 
 #define PHLOWER_HEALTH_OK 0u
-#define PHLOWER_HEALTH_DEGRADED                                                  \
-  1u                             /* something fails; it is tried again by itself \
-                                  */
-#define PHLOWER_HEALTH_FAILED 2u /* corruption or a defect: final for this engine */
+#define PHLOWER_HEALTH_DEGRADED 1u /* something fails, and is tried again by itself */
+#define PHLOWER_HEALTH_FAILED 2u   /* corruption or a defect: final for this engine */
 
 typedef struct phlower_health {
   uint32_t struct_size;
