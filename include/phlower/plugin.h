@@ -91,8 +91,7 @@ typedef struct phlower_err {
   char message[488];
 } phlower_err;
 
-/* Levels as in spdlog and Envoy. */
-#define PHLOWER_LOG_TRACE 0u
+#define PHLOWER_LOG_TRACE 0u /* levels as in spdlog and Envoy */
 #define PHLOWER_LOG_DEBUG 1u
 #define PHLOWER_LOG_INFO 2u
 #define PHLOWER_LOG_WARN 3u
@@ -260,11 +259,8 @@ typedef struct phlower_query {
   uint64_t scan_limit; /* rows looked at before the page ends as it is; 0: 1,000,000 */
   uint8_t without_details;
   uint8_t reserved[7];
-  /* Since 1.1. The page ends as it is after this time, waiting for other reads included; 0: never.
-   * On the machine's own clock. */
-  uint64_t deadline_ns;
-  /* Asked every few milliseconds, by the thread that called: 0 ends the page as it is. May be NULL.
-   * Must not call into the same engine. */
+  uint64_t deadline_ns; /* since 1.1: the page ends as it is, also if other reads run; 0: never */
+  /* Asked every few milliseconds: 0 ends the page. May be NULL. Must not call the same engine. */
   int32_t (*wanted)(void* ctx);
   void* wanted_ctx;
 } phlower_query;
@@ -286,16 +282,13 @@ typedef struct phlower_page {
   uint32_t reserved;
   uint32_t next_size;              /* 0: there is no more */
   char next[PHLOWER_CURSOR_BYTES]; /* the cursor of the next page, ends with NUL */
-  /* Since 1.1. */
-  uint32_t stopped; /* PHLOWER_STOPPED_* */
+  uint32_t stopped;                /* since 1.1: PHLOWER_STOPPED_* */
   uint32_t reserved2;
-  /* Every row later than this was looked at, by this page or those before it. Of a page that ends
-   * with END: from_at_ns of the query. INT64_MAX: nothing was looked at yet. */
+  /* All rows later than this were looked at: at END from_at_ns. INT64_MAX: not one of them yet. */
   int64_t looked_back_to_ns;
 } phlower_page;
 
-/* A row; valid until the visitor returns. Not 0: no more rows, please. Must not call into the same
- * engine. */
+/* A row, valid until this returns. Not 0: no more rows. Must not call into the same engine. */
 typedef int32_t (*phlower_visit_record)(void* ctx, const phlower_record* record);
 
 /* -- Before any engine: ANY THREAD, no side effects -------------------------------------------- */
@@ -392,8 +385,7 @@ PHLOWER_API int32_t phlower_producer_submit(phlower_producer* producer,
 /* NULL is fine. */
 PHLOWER_API int32_t phlower_producer_close(phlower_producer* producer);
 
-/* -- For who can wait ----------------------------------------------------------------------------
- */
+/* -- For who can wait -------------------------------------------------------------------------- */
 
 /* As phlower_engine_submit and phlower_producer_submit, but nothing is ever left out of the record:
  * while the ring is above ring.high_water, from where on those two leave details out, REFUSED says
