@@ -223,6 +223,16 @@ inline Status give_reach(const Reach& reach, const std::optional<Cursor>& next,
   return Status();
 }
 
+/// Errors: kNotFound.
+inline Status show_task(History& history, std::string_view task_id, phlower_visit_record visit,
+                        void* ctx) {
+  const auto found = history.get(task_id);
+  if (!found.ok()) return found.status();
+  if (!found->has_value()) return Status(Code::kNotFound, "no such task in the history");
+  bool more = false;
+  return show(**found, visit, ctx, more);
+}
+
 inline Status list_page(History& history, const Query& query, phlower_visit_record visit, void* ctx,
                         phlower_page& page) {
   const auto answer = history.list(query);
@@ -246,6 +256,26 @@ inline Status empty_page(const Query& query, Ended ended, phlower_page& page) {
   Reach reach;
   reach.ended = ended;
   return give_reach(reach, query.after.value_or(Cursor()), page);
+}
+
+/// A call of list: its arguments checked, answer(query, check, page) filled in, the page given
+/// back.
+template <class Answer>
+Status list_into(const phlower_query* query, phlower_visit_record visit, phlower_page* page,
+                 Clock& machine, Answer&& answer) {
+  phlower_query given;
+  if (Status status = take(query, "query", given); !status.ok()) return status;
+  if (Status status = fillable(page, "page"); !status.ok()) return status;
+  if (visit == nullptr) return Status(Code::kInvalidArgument, "visit is NULL");
+  Query wanted;
+  if (Status status = to_query(given, wanted); !status.ok()) return status;
+  wanted.stop = stop_rule(given, machine);
+  StopCheck check(wanted.stop);
+  const auto mine = std::make_unique<phlower_page>();
+  Status status = answer(wanted, check, *mine);
+  if (status.code() == Code::kStopped) status = empty_page(wanted, check.ended(), *mine);
+  give(page, *mine);
+  return status;
 }
 
 }  // namespace phlower::plugin

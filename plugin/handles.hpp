@@ -11,7 +11,7 @@
 
 namespace phlower::plugin {
 
-enum class HandleKind : std::uint8_t { kEngine = 1, kProducer = 2 };
+enum class HandleKind : std::uint8_t { kEngine = 1, kProducer = 2, kReader = 3 };
 
 /// A page that a child of fork finds empty (MADV_WIPEONFORK): asking costs a load, where getpid is
 /// a system call.

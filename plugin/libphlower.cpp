@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "border.hpp"
+#include "own_reader.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "phlower/version.hpp"
 
@@ -243,12 +244,8 @@ PHLOWER_API int32_t phlower_engine_get(phlower_engine* engine, const char* task_
       return Status(Code::kInvalidArgument, "a task_id and a visitor are needed");
     }
     StopCheck never;
-    return mine.reads().look(never, [&](History& history) -> Status {
-      const auto found = history.get(std::string_view(task_id, size));
-      if (!found.ok()) return found.status();
-      if (!found->has_value()) return Status(Code::kNotFound, "no such task in the history");
-      bool more = false;
-      return show(**found, visit, ctx, more);
+    return mine.reads().look(never, [&](History& history) {
+      return show_task(history, std::string_view(task_id, size), visit, ctx);
     });
   });
 }
@@ -257,20 +254,12 @@ PHLOWER_API int32_t phlower_engine_list(phlower_engine* engine, const phlower_qu
                                         phlower_visit_record visit, void* ctx, phlower_page* page,
                                         phlower_err* err) {
   return on_engine(engine, err, [&](HostedEngine& mine) -> Status {
-    phlower_query given;
-    if (Status status = take(query, "query", given); !status.ok()) return status;
-    if (Status status = fillable(page, "page"); !status.ok()) return status;
-    if (visit == nullptr) return Status(Code::kInvalidArgument, "visit is NULL");
-    Query wanted;
-    if (Status status = to_query(given, wanted); !status.ok()) return status;
-    wanted.stop = stop_rule(given, mine.machine());
-    StopCheck check(wanted.stop);
-    const auto answer = std::make_unique<phlower_page>();
-    Status status = mine.reads().look(
-        check, [&](History& history) { return list_page(history, wanted, visit, ctx, *answer); });
-    if (status.code() == Code::kStopped) status = empty_page(wanted, check.ended(), *answer);
-    give(page, *answer);
-    return status;
+    return list_into(query, visit, page, mine.machine(),
+                     [&](const Query& wanted, StopCheck& check, phlower_page& answer) {
+                       return mine.reads().look(check, [&](History& history) {
+                         return list_page(history, wanted, visit, ctx, answer);
+                       });
+                     });
   });
 }
 
@@ -337,6 +326,61 @@ PHLOWER_API int32_t phlower_producer_close(phlower_producer* producer) {
   return guarded(nullptr, [&]() -> Status {
     if (!handles.remove(HandleKind::kProducer, producer)) return Status(Code::kBadHandle);
     const std::unique_ptr<OwnProducer> ends(producer_of(producer));
+    return Status();
+  });
+}
+
+PHLOWER_API int32_t phlower_reader_open(const char* yaml, size_t size, phlower_reader** out,
+                                        phlower_err* err) {
+  return guarded(err, [&]() -> Status {
+    if (out == nullptr) return Status(Code::kInvalidArgument, "out is NULL");
+    *out = nullptr;
+    const auto options = parse(yaml, size);
+    if (!options.ok()) return options.status();
+    auto mine = open_reader(*options);
+    if (!mine.ok()) return mine.status();
+    if (!handles.add(HandleKind::kReader, mine->get())) {
+      return Status(Code::kBusy, "too many engines, producers and readers in this process");
+    }
+    *out = reinterpret_cast<phlower_reader*>(mine->release());
+    return Status();
+  });
+}
+
+PHLOWER_API int32_t phlower_reader_get(phlower_reader* reader, const char* task_id, size_t size,
+                                       phlower_visit_record visit, void* ctx, phlower_err* err) {
+  return on_reader(reader, err, [&](OwnReader& mine) -> Status {
+    if (task_id == nullptr || size == 0 || visit == nullptr) {
+      return Status(Code::kInvalidArgument, "a task_id and a visitor are needed");
+    }
+    StopCheck never;
+    return mine.look(never, [&](History& history) {
+      return show_task(history, std::string_view(task_id, size), visit, ctx);
+    });
+  });
+}
+
+PHLOWER_API int32_t phlower_reader_list(phlower_reader* reader, const phlower_query* query,
+                                        phlower_visit_record visit, void* ctx, phlower_page* page,
+                                        phlower_err* err) {
+  return on_reader(reader, err, [&](OwnReader& mine) {
+    return list_into(query, visit, page, mine.clock,
+                     [&](const Query& wanted, StopCheck& check, phlower_page& answer) {
+                       return mine.look(check, [&](History& history) {
+                         return list_page(history, wanted, visit, ctx, answer);
+                       });
+                     });
+  });
+}
+
+PHLOWER_API int32_t phlower_reader_close(phlower_reader* reader) {
+  if (reader == nullptr) return PHLOWER_OK;
+  const Ending counted;
+  return guarded(nullptr, [&]() -> Status {
+    if (!handles.remove(HandleKind::kReader, reader)) return Status(Code::kBadHandle);
+    std::unique_ptr<OwnReader> ends(reader_of(reader));
+    // A parent's connections and locks are not its child's to close: they are forgotten.
+    if (ends->mark.forked()) static_cast<void>(ends.release());
     return Status();
   });
 }

@@ -214,7 +214,7 @@ class Configuration(AgentTest):
 
     def test_the_shipped_file_is_good_once_the_library_is_found(self):
         with open(AGENT_YAML) as f:
-            text = f.read().replace("library: libphlower.so", f"library: {LIBRARY}")
+            text = f.read().replace("library: libphlower.so.1", f"library: {LIBRARY}")
         code, said = self.check(text)
         self.assertEqual((code, said.count(": good\n")), (0, 2), said)
 

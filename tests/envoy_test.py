@@ -61,8 +61,8 @@ class RealEnvoy(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="phlower-envoy-")
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        for name in (MODULE, LIBRARY):
-            shutil.copy(name, self.dir)
+        shutil.copy(MODULE, self.dir)
+        shutil.copy(LIBRARY, os.path.join(self.dir, "libphlower.so.1"))  # as the module asks for it
         Upstream.patience.clear()
         Upstream.slow = 0
         self.addCleanup(Upstream.patience.set)

@@ -29,18 +29,32 @@ class Symbols(unittest.TestCase):
     def test_need_sqlite_as_a_shared_library(self):
         self.assertIn("libsqlite3.so.0", run("readelf", "-d", LIBRARY))
 
+    def test_are_of_a_major_version_that_the_dynamic_linker_tells_apart(self):
+        major = re.search(r"define PHLOWER_ABI_MAJOR (\d+)u", HEADER.read_text()).group(1)
+        self.assertIn(f"Library soname: [libphlower.so.{major}]", run("readelf", "-d", LIBRARY))
+
 
 class Header(unittest.TestCase):
+    def beginnings(self):
+        """A program with every struct that has a size, begun by its macro, and checks of that size."""
+        text = HEADER.read_text()
+        sized = re.findall(r"^typedef struct (phlower_\w+) \{\n  uint32_t struct_size;", text, re.M)
+        self.assertGreater(len(sized), 12)
+        made = "".join(f"{name} {name}_ = {name.upper()}_INIT;\n" for name in sized)
+        checks = "".join(f"  if ({name}_.struct_size != sizeof {name}_) return 1;\n" for name in sized)
+        return f'#include "phlower/plugin.h"\n{made}int main(void) {{\n{checks}  return 0;\n}}\n'
+
     def test_compiles_as_every_c_and_as_cpp(self):
         with tempfile.TemporaryDirectory() as folder:
             for compiler, standard, ending in (
                 (CC, "c99", "c"), (CC, "c11", "c"), (CC, "c17", "c"), (CXX, "c++17", "cpp"), (CXX, "c++20", "cpp"),
             ):
                 source = pathlib.Path(folder, f"one.{ending}")
-                source.write_text('#include "phlower/plugin.h"\nphlower_record record = PHLOWER_RECORD_INIT;\n')
+                source.write_text(self.beginnings())
                 for more in ([], ["-fshort-enums"]):
                     run(compiler, f"-std={standard}", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", *more,
-                        f"-I{HEADER.parent.parent}", "-c", str(source), "-o", f"{folder}/one.o")
+                        f"-I{HEADER.parent.parent}", str(source), "-o", f"{folder}/one")
+                    run(f"{folder}/one")
 
 
 if __name__ == "__main__":

@@ -22,36 +22,9 @@ constexpr const char* kExamples = R"(examples:
   phlower-inspect --config phlower.yaml build/plugin/libphlower.so   # would it take this file?
   phlower-inspect --json build/plugin/libphlower.so)";
 
-constexpr const char* kFunctions[] = {"phlower_abi_version",
-                                      "phlower_plugin_query",
-                                      "phlower_plugin_facts",
-                                      "phlower_plugin_quiesced",
-                                      "phlower_strerror",
-                                      "phlower_metrics_describe",
-                                      "phlower_config_key",
-                                      "phlower_config_check",
-                                      "phlower_engine_new",
-                                      "phlower_engine_start",
-                                      "phlower_engine_tick",
-                                      "phlower_engine_event_fd",
-                                      "phlower_engine_wake",
-                                      "phlower_engine_submit",
-                                      "phlower_engine_submit_whole",
-                                      "phlower_engine_flush",
-                                      "phlower_engine_reload",
-                                      "phlower_engine_stats",
-                                      "phlower_engine_health",
-                                      "phlower_engine_metrics_read",
-                                      "phlower_engine_histogram_read",
-                                      "phlower_engine_get",
-                                      "phlower_engine_list",
-                                      "phlower_engine_drain",
-                                      "phlower_engine_stop",
-                                      "phlower_engine_destroy",
-                                      "phlower_producer_open",
-                                      "phlower_producer_submit",
-                                      "phlower_producer_submit_whole",
-                                      "phlower_producer_close"};
+#define PHLOWER_NAME(name) "phlower_" #name,
+constexpr const char* kFunctions[] = {PHLOWER_FUNCTIONS(PHLOWER_NAME)};
+#undef PHLOWER_NAME
 
 struct Loaded {
   explicit Loaded(const std::string& path) : library(::dlopen(path.c_str(), RTLD_NOW)) {

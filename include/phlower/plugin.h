@@ -9,6 +9,7 @@
  *     and outputs alike. A smaller struct of an older caller and a larger one of a younger caller
  *     are both taken: what is missing counts as 0, what is unknown must be 0 (else PHLOWER_E_ABI);
  *     of an output only the caller's bytes are written. Smaller than in version 1.0: PHLOWER_E_ABI.
+ *     PHLOWER_<NAME>_INIT begins a struct: phlower_err err = PHLOWER_ERR_INIT;
  *  3. Nothing allocated on one side is freed on the other. Text goes both ways as pointer and size,
  *     is borrowed for the duration of the call, is UTF-8, and need not end with a NUL.
  *  4. Calls on one engine are made by one thread at a time, not always the same one, unless they
@@ -74,6 +75,7 @@ extern "C" {
 
 typedef struct phlower_engine phlower_engine;     /* reads a ring, writes a history */
 typedef struct phlower_producer phlower_producer; /* writes a ring, in any process */
+typedef struct phlower_reader phlower_reader;     /* reads a history, in any process */
 
 typedef struct phlower_text {
   const char* data;
@@ -148,12 +150,6 @@ typedef struct phlower_record {
   int64_t finished_at_ns;
   int64_t runtime_ns;
 } phlower_record;
-
-#define PHLOWER_RECORD_INIT                                                                    \
-  {                                                                                            \
-    sizeof(phlower_record), 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, \
-        {0, 0}, 0, 0, 0, -1                                                                    \
-  }
 
 typedef struct phlower_tick_out {
   uint32_t struct_size;
@@ -291,6 +287,26 @@ typedef struct phlower_page {
 /* A row, valid until this returns. Not 0: no more rows. Must not call into the same engine. */
 typedef int32_t (*phlower_visit_record)(void* ctx, const phlower_record* record);
 
+/* What each struct begins with. */
+/* clang-format off */
+#define PHLOWER_ERR_INIT {sizeof(phlower_err), 0, 0, 0, 0, 0, {0}}
+#define PHLOWER_HOST_INIT {sizeof(phlower_host), 0, NULL, NULL, NULL, NULL, NULL, NULL}
+#define PHLOWER_PLUGIN_INFO_INIT {sizeof(phlower_plugin_info), 0, 0, 0, 0, 0, {0}}
+#define PHLOWER_RECORD_INIT {sizeof(phlower_record), 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, \
+  {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, 0, -1}
+#define PHLOWER_TICK_OUT_INIT {sizeof(phlower_tick_out), 0, {0, 0, 0}, 0, 0, 0, 0, 0}
+#define PHLOWER_DRAIN_OUT_INIT {sizeof(phlower_drain_out), 0, {0, 0, 0}, 0, 0}
+#define PHLOWER_RELOAD_REPORT_INIT {sizeof(phlower_reload_report), 0, 0, 0}
+#define PHLOWER_STATS_INIT {sizeof(phlower_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+  0, 0, 0, 0, 0}
+#define PHLOWER_HEALTH_INIT {sizeof(phlower_health), 0, 0, 0, {0}}
+#define PHLOWER_METRIC_DESC_INIT {sizeof(phlower_metric_desc), 0, NULL, NULL, NULL, NULL}
+#define PHLOWER_HISTOGRAM_INIT {sizeof(phlower_histogram), 0, 0, 0, 0}
+#define PHLOWER_QUERY_INIT {sizeof(phlower_query), 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, \
+  {0, 0}, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0}, 0, NULL, NULL}
+#define PHLOWER_PAGE_INIT {sizeof(phlower_page), 0, 0, 0, 0, {0}, 0, 0, 0}
+/* clang-format on */
+
 /* -- Before any engine: ANY THREAD, no side effects -------------------------------------------- */
 
 PHLOWER_API uint32_t phlower_abi_version(void);
@@ -394,6 +410,36 @@ PHLOWER_API int32_t phlower_engine_submit_whole(phlower_engine* engine, uint32_t
                                                 const phlower_record* record);
 PHLOWER_API int32_t phlower_producer_submit_whole(phlower_producer* producer,
                                                   const phlower_record* record);
+
+/* -- A reader, for processes that only ask: since 1.1 ------------------------------------------ */
+
+/* Of the history at store.path of this configuration, while an engine writes it, in any process, or
+ * at rest; writes nothing. Rows that are past the retention are not shown: of a folder that which
+ * its engine had, of a file that of the configuration. NOT_FOUND, NOT_OURS, PERMISSION. */
+PHLOWER_API int32_t phlower_reader_open(const char* yaml, size_t size, phlower_reader** out,
+                                        phlower_err* err);
+/* One thread at a time. As phlower_engine_get and phlower_engine_list; what the engine has in its
+ * ring is not there yet. RELOAD: ask again. */
+PHLOWER_API int32_t phlower_reader_get(phlower_reader* reader, const char* task_id, size_t size,
+                                       phlower_visit_record visit, void* ctx, phlower_err* err);
+PHLOWER_API int32_t phlower_reader_list(phlower_reader* reader, const phlower_query* query,
+                                        phlower_visit_record visit, void* ctx, phlower_page* page,
+                                        phlower_err* err);
+/* NULL is fine. */
+PHLOWER_API int32_t phlower_reader_close(phlower_reader* reader);
+
+/* Every function, without phlower_: for hosts that look them up, X(name) for each. */
+/* clang-format off */
+#define PHLOWER_FUNCTIONS(X) \
+  X(abi_version) X(plugin_query) X(plugin_facts) X(plugin_quiesced) X(strerror) \
+  X(metrics_describe) X(config_key) X(config_check) X(engine_new) X(engine_start) \
+  X(engine_tick) X(engine_event_fd) X(engine_wake) X(engine_submit) X(engine_flush) \
+  X(engine_reload) X(engine_stats) X(engine_health) X(engine_metrics_read) \
+  X(engine_histogram_read) X(engine_get) X(engine_list) X(engine_drain) X(engine_stop) \
+  X(engine_destroy) X(producer_open) X(producer_submit) X(producer_close) \
+  X(engine_submit_whole) X(producer_submit_whole) \
+  X(reader_open) X(reader_get) X(reader_list) X(reader_close)
+/* clang-format on */
 
 #ifdef __cplusplus
 }

@@ -109,12 +109,12 @@ _OUTCOMES = {_OK: Outcome.ACCEPTED, _REFUSED: Outcome.REFUSED, _TOO_BIG: Outcome
 class Plugin:
     """libphlower.so itself: what it is, and whether a configuration is right.
 
-    `library` is the file; without it $PHLOWER_LIBRARY, else libphlower.so where the system looks
+    `library` is the file; without it $PHLOWER_LIBRARY, else libphlower.so.1 where the system looks
     for shared libraries.
     """
 
     def __init__(self, library=None):
-        name = os.fspath(library or os.environ.get("PHLOWER_LIBRARY") or "libphlower.so")
+        name = os.fspath(library or os.environ.get("PHLOWER_LIBRARY") or "libphlower.so.1")
         try:
             self.library = ctypes.CDLL(name)
             _declare(self.library)

@@ -14,20 +14,9 @@
 #include "phlower/plugin.h"
 
 /* Every function of plugin.h: f.engine_new is phlower_engine_new. */
-/* clang-format off */
-#define PLUGIN_FUNCTIONS(X) \
-  X(abi_version) X(plugin_query) X(plugin_facts) X(plugin_quiesced) X(strerror) \
-  X(metrics_describe) X(config_key) X(config_check) X(engine_new) X(engine_start) \
-  X(engine_tick) X(engine_event_fd) X(engine_wake) X(engine_submit) X(engine_flush) \
-  X(engine_reload) X(engine_stats) X(engine_health) X(engine_metrics_read) \
-  X(engine_histogram_read) X(engine_get) X(engine_list) X(engine_drain) X(engine_stop) \
-  X(engine_destroy) X(producer_open) X(producer_submit) X(producer_close) \
-  X(engine_submit_whole) X(producer_submit_whole)
-/* clang-format on */
-
 #define DECLARE_FUNCTION(name) __typeof__(&phlower_##name) name;
 typedef struct Functions {
-  PLUGIN_FUNCTIONS(DECLARE_FUNCTION)
+  PHLOWER_FUNCTIONS(DECLARE_FUNCTION)
 } Functions;
 
 static Functions f;
@@ -69,7 +58,7 @@ static inline void* load_plugin(const char* path, int flags) {
     return NULL;
   }
 #define LOAD_FUNCTION(name) *(void**)(&f.name) = dlsym(library, "phlower_" #name);
-  PLUGIN_FUNCTIONS(LOAD_FUNCTION)
+  PHLOWER_FUNCTIONS(LOAD_FUNCTION)
   return library;
 }
 

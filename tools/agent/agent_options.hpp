@@ -17,7 +17,7 @@
 namespace phlower::agent {
 
 struct PluginOptions {
-  std::string library = "libphlower.so";
+  std::string library = "libphlower.so.1";
   std::string config;  // the engine's configuration; empty: its defaults
 };
 

@@ -11,32 +11,11 @@
 
 namespace phlower::agent {
 
-/// The functions of the ABI that the agent calls, under their names without phlower_.
+/// The functions of the ABI under their names without phlower_.
 struct PluginCalls {
-  decltype(&phlower_abi_version) abi_version;
-  decltype(&phlower_plugin_query) plugin_query;
-  decltype(&phlower_plugin_facts) plugin_facts;
-  decltype(&phlower_plugin_quiesced) plugin_quiesced;
-  decltype(&phlower_strerror) strerror;
-  decltype(&phlower_metrics_describe) metrics_describe;
-  decltype(&phlower_config_key) config_key;
-  decltype(&phlower_config_check) config_check;
-  decltype(&phlower_engine_new) engine_new;
-  decltype(&phlower_engine_start) engine_start;
-  decltype(&phlower_engine_tick) engine_tick;
-  decltype(&phlower_engine_event_fd) engine_event_fd;
-  decltype(&phlower_engine_submit) engine_submit;
-  decltype(&phlower_engine_submit_whole) engine_submit_whole;
-  decltype(&phlower_engine_reload) engine_reload;
-  decltype(&phlower_engine_stats) engine_stats;
-  decltype(&phlower_engine_health) engine_health;
-  decltype(&phlower_engine_metrics_read) engine_metrics_read;
-  decltype(&phlower_engine_histogram_read) engine_histogram_read;
-  decltype(&phlower_engine_get) engine_get;
-  decltype(&phlower_engine_list) engine_list;
-  decltype(&phlower_engine_drain) engine_drain;
-  decltype(&phlower_engine_stop) engine_stop;
-  decltype(&phlower_engine_destroy) engine_destroy;
+#define PHLOWER_DECLARE(name) decltype(&phlower_##name) name = nullptr;
+  PHLOWER_FUNCTIONS(PHLOWER_DECLARE)
+#undef PHLOWER_DECLARE
 };
 
 /// A loaded plugin. Unloaded at the end, if nothing of it lives any more.
@@ -87,35 +66,13 @@ class PluginLibrary {
   }
 
   Status resolve(const std::string& path) {
-    PluginCalls& c = calls_;
     const char* missing = nullptr;
     const auto need = [&](const char* name, auto& call) {
       if (!find(name, call) && missing == nullptr) missing = name;
     };
-    need("phlower_abi_version", c.abi_version);
-    need("phlower_plugin_query", c.plugin_query);
-    need("phlower_plugin_facts", c.plugin_facts);
-    need("phlower_plugin_quiesced", c.plugin_quiesced);
-    need("phlower_strerror", c.strerror);
-    need("phlower_metrics_describe", c.metrics_describe);
-    need("phlower_config_key", c.config_key);
-    need("phlower_config_check", c.config_check);
-    need("phlower_engine_new", c.engine_new);
-    need("phlower_engine_start", c.engine_start);
-    need("phlower_engine_tick", c.engine_tick);
-    need("phlower_engine_event_fd", c.engine_event_fd);
-    need("phlower_engine_submit", c.engine_submit);
-    need("phlower_engine_submit_whole", c.engine_submit_whole);
-    need("phlower_engine_reload", c.engine_reload);
-    need("phlower_engine_stats", c.engine_stats);
-    need("phlower_engine_health", c.engine_health);
-    need("phlower_engine_metrics_read", c.engine_metrics_read);
-    need("phlower_engine_histogram_read", c.engine_histogram_read);
-    need("phlower_engine_get", c.engine_get);
-    need("phlower_engine_list", c.engine_list);
-    need("phlower_engine_drain", c.engine_drain);
-    need("phlower_engine_stop", c.engine_stop);
-    need("phlower_engine_destroy", c.engine_destroy);
+#define PHLOWER_FIND(name) need("phlower_" #name, calls_.name);
+    PHLOWER_FUNCTIONS(PHLOWER_FIND)
+#undef PHLOWER_FIND
     if (missing == nullptr) return {};
     return {Code::kVersion,
             path + ": is no plugin of Phlower, or an older one: it has no " + missing};
