@@ -299,8 +299,7 @@ PHLOWER_API int32_t phlower_producer_open(const char* yaml, size_t size, phlower
     const auto options = parse(yaml, size);
     if (!options.ok()) return options.status();
     auto mine = std::make_unique<OwnProducer>();
-    auto attached = Producer::attach(options->ring.path, options->record,
-                                     options->ring.high_water_percent, mine->clock);
+    auto attached = Producer::attach(*options, mine->clock);
     if (!attached.ok()) return attached.status();
     mine->producer = *std::move(attached);
     if (!handles.add(HandleKind::kProducer, mine.get())) {
