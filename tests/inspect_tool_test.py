@@ -26,7 +26,7 @@ class Inspect(unittest.TestCase):
         code, out, _ = run("--json", LIBRARY)
         found = json.loads(out.splitlines()[-1])
         self.assertEqual(code, 0)
-        self.assertEqual(found["abi"], [1, 0])
+        self.assertEqual(found["abi"], [1, 1])
         self.assertEqual(found["refuse"], [])
         self.assertGreater(len(found["metrics"]), 40)
         self.assertIn("THREADSAFE=1", found["sqlite"]["options"])
