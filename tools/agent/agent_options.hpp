@@ -74,6 +74,8 @@ struct HttpOptions {
   std::string listen = "127.0.0.1:9808";
   std::string token_file;
   std::uint32_t threads = 3;
+  std::uint32_t waiting_max = 64;
+  Milliseconds question_timeout{5'000};
   std::uint32_t connections_max = 128;
   Milliseconds timeout{2'000};
   std::uint32_t page_max = 1000;
@@ -148,6 +150,8 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("http.listen", o.http.listen, Text{true});
   visit("http.token_file", o.http.token_file, Text{true});
   visit("http.threads", o.http.threads, Count{2, 64});
+  visit("http.waiting_max", o.http.waiting_max, Count{1, 10'000});
+  visit("http.question_timeout", o.http.question_timeout, Span{Milliseconds(100), Seconds(600)});
   visit("http.connections_max", o.http.connections_max, Count{4, 10'000});
   visit("http.timeout", o.http.timeout, Span{Milliseconds(100), Seconds(60)});
   visit("http.page_max", o.http.page_max, Count{1, 10'000});

@@ -25,6 +25,9 @@ struct HttpQuery {
   std::uint32_t limit = 100;
   bool details = true;
 
+  /// Rows have to be looked at one by one: no index leads to these.
+  bool scans() const { return !(state.empty() && worker.empty() && queue.empty() && text.empty()); }
+
   phlower_query query() const {
     const auto of = [](const std::string& from) { return phlower_text{from.data(), from.size()}; };
     phlower_query query{};

@@ -1,10 +1,9 @@
-// The agent's HTTP: listener, reactor, token and routes put together.
+// The agent's HTTP: listener, server, token and routes put together.
 #pragma once
 
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,32 +12,15 @@
 
 #include "agent_options.hpp"
 #include "counters.hpp"
+#include "http_access.hpp"
 #include "http_address.hpp"
-#include "http_exchange.hpp"
-#include "http_reactor.hpp"
 #include "http_routes.hpp"
+#include "http_server.hpp"
 #include "link_state.hpp"
 #include "plugin_engine.hpp"
 #include "unix_listener.hpp"
 
 namespace phlower::agent {
-
-/// True if both are the same; takes as long wherever they differ.
-inline bool same_secret(std::string_view a, std::string_view b) {
-  unsigned differs = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    differs |= static_cast<unsigned char>(a[i]) ^
-               static_cast<unsigned char>(b.empty() ? '\0' : b[i % b.size()]);
-  }
-  return differs == 0;
-}
-
-/// A number or localhost: what a browser sends that was led here by somebody's DNS is a name.
-inline bool is_local_host_name(std::string_view host) {
-  if (host.empty() || host.starts_with('[')) return true;
-  host = host.substr(0, host.find(':'));
-  return host == "localhost" || host.find_first_not_of("0123456789.") == std::string_view::npos;
-}
 
 class HttpService {
  public:
@@ -46,15 +28,13 @@ class HttpService {
   static Result<std::unique_ptr<HttpService>> open(const HttpOptions& options, PluginEngine& engine,
                                                    Counters& counters, Clock& clock,
                                                    const Log& log) {
-    std::unique_ptr<HttpService> service(new HttpService(options, engine, counters));
+    std::unique_ptr<HttpService> service(new HttpService(options, engine, counters, clock));
     if (Status status = service->read_token(options); !status.ok()) return status;
     if (Status status = service->listen(options); !status.ok()) return status;
-    service->reactor_ =
-        std::make_unique<HttpReactor>(service->fd_, options, clock, counters,
-                                      [http = service.get()](const std::string& head, bool& keep) {
-                                        return http->exchange_.serve(head, keep);
-                                      });
-    service->reactor_->start();
+    service->server_ = std::make_unique<HttpServer>(
+        service->fd_, options, clock, counters,
+        [http = service.get()](const HttpRequest& request) { return http->plan(request); });
+    if (Status status = service->server_->start(); !status.ok()) return status;
     log.info("listens on {}", service->shown_);
     return service;
   }
@@ -67,14 +47,12 @@ class HttpService {
 
   void set_draining() { routes_.set_draining(); }
   void stop() {
-    if (reactor_) reactor_->stop();
+    if (server_) server_->stop();
   }
 
  private:
-  HttpService(const HttpOptions& options, PluginEngine& engine, Counters& counters)
-      : routes_(options, engine, counters),
-        exchange_([this](const HttpRequest& request) { return answer(request); },
-                  options.timeout / Seconds(1)) {}
+  HttpService(const HttpOptions& options, PluginEngine& engine, Counters& counters, Clock& clock)
+      : routes_(options, engine, counters, clock) {}
 
   Status read_token(const HttpOptions& options) {
     if (options.token_file.empty()) return {};
@@ -122,25 +100,17 @@ class HttpService {
     shown_.replace(shown_.rfind(':') + 1, 1, std::to_string(port));
   }
 
-  HttpAnswer answer(const HttpRequest& request) {
-    constexpr std::string_view kBearer = "Bearer ";
-    if (!token_.empty()) {
-      std::string_view given = request.authorization;
-      if (given.starts_with(kBearer)) given.remove_prefix(kBearer.size());
-      if (!same_secret(token_, given)) return http_error(401, "a token is needed");
-    } else if (!unix_ && !is_local_host_name(request.host)) {
-      return http_error(421, "without a token this serves 127.0.0.1, [::1] and localhost only");
-    }
-    return routes_.answer(request);
+  HttpPlan plan(const HttpRequest& request) const {
+    if (auto refusal = check_access(request, token_, unix_.has_value())) return *std::move(refusal);
+    return routes_.plan(request);
   }
 
   HttpRoutes routes_;
-  HttpExchange exchange_;
   std::string token_;
   std::string shown_;
   std::optional<UnixListener> unix_;
   int fd_ = -1;
-  std::unique_ptr<HttpReactor> reactor_;
+  std::unique_ptr<HttpServer> server_;
 };
 
 }  // namespace phlower::agent

@@ -17,14 +17,18 @@
 
 namespace phlower::agent {
 
-/// What a call of the plugin gave, as a Status; codes beyond those of Status become kInternal.
+/// The code of a call of the plugin; one of a younger plugin that is not known here is kInternal.
+inline Code to_code(std::int32_t code) {
+  const auto name = [](std::int32_t of) { return code_name(static_cast<Code>(of)); };
+  return name(code) != name(-1) ? static_cast<Code>(code) : Code::kInternal;
+}
+
+/// What a call of the plugin gave, as a Status.
 inline Status to_status(const PluginLibrary& library, std::int32_t code, const phlower_err& err) {
   if (code == PHLOWER_OK) return {};
-  const bool known = code > 0 && code <= PHLOWER_E_RELOAD;
   std::string text(err.message, ::strnlen(err.message, sizeof err.message));
   if (text.empty()) text = library.calls().strerror(code);
-  return {known ? static_cast<Code>(code) : Code::kInternal, std::move(text), err.sys_errno,
-          err.sqlite_code};
+  return {to_code(code), std::move(text), err.sys_errno, err.sqlite_code};
 }
 
 inline phlower_err empty_err() {
