@@ -1,14 +1,17 @@
-// Events per second from a capture: reading and parsing alone, assembling alone, and both. The
-// capture is PHLOWER_CAPTURE, or the one of the tests.
+// Events per second from a capture: parsing messages in memory, reading and parsing, assembling
+// alone, and all of it. The capture is PHLOWER_CAPTURE, or the one of the tests.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "phlower/celery/assembler.hpp"
 #include "phlower/celery/capture_reader.hpp"
+#include "phlower/celery/json_scan.hpp"
+#include "phlower/celery/message.hpp"
 
 namespace phlower {
 namespace {
@@ -35,6 +38,34 @@ void report(benchmark::State& state, std::uint64_t events) {
   if (events == 0) state.SkipWithError("no events in the capture");
   state.SetItemsProcessed(static_cast<std::int64_t>(events));
 }
+
+/// The messages of the capture, as a broker delivers them.
+std::vector<std::string> messages_of(const std::string& path) {
+  std::vector<std::string> messages;
+  Result<LineReader> lines = LineReader::open(path, kCaptureLineMaxBytes);
+  TextLine line;
+  for (std::string_view name; lines.ok() && lines->next(line).ok() && !line.text.empty();) {
+    JsonScan json(line.text);
+    json.take('{');
+    while (json.name(name) && name != "data" && json.skip()) json.take(',');
+    json.string(messages.emplace_back());
+  }
+  return messages;
+}
+
+void Parse(benchmark::State& state) {
+  const std::vector<std::string> messages = messages_of(capture_path());
+  EventBatch batch;
+  std::uint64_t events = 0;
+  for (auto _ : state) {
+    for (const std::string& message : messages) {
+      benchmark::DoNotOptimize(parse_message(message, batch).ok());
+      events += batch.events.size();
+    }
+  }
+  report(state, events);
+}
+BENCHMARK(Parse)->Unit(benchmark::kMillisecond);
 
 void ReadAndParse(benchmark::State& state) {
   const std::string path = capture_path();

@@ -90,7 +90,7 @@ class BrokerSource : public Source {
         open_(std::move(open)),
         log_(parts.log),
         outlet_(parts.engine, parts.counters, name_, parts.log, kPatience),
-        feed_(parts.options.celery, parts.counters, name_),
+        feed_(parts.options.celery, parts.counters, name_, parts.log),
         state_(
             parts.counters, name_,
             RetryPause(options.retry_first, options.retry_longest,

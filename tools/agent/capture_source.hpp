@@ -62,7 +62,7 @@ class CaptureSource final : public Source {
         log_(log),
         reader_(std::move(reader)),
         outlet_(engine, counters, "capture", log, Outlet::kForEver),
-        feed_(options.celery, counters, "capture") {}
+        feed_(options.celery, counters, "capture", log) {}
 
   void read_line(MonoTime now) {
     const auto give = [this](const RecordView& record) { outlet_.give(record); };
@@ -73,7 +73,7 @@ class CaptureSource final : public Source {
       flushed_ = true;
       return;
     }
-    if (!line_.problem.ok()) {
+    if (!line_.problem.ok() && line_.batch.refused_events == 0) {
       feed_.bad_message();
       log_.warn_limited("bad line", "{} (skipped)", line_.problem.message());
     }

@@ -3,12 +3,14 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "counters.hpp"
 #include "lost_tasks.hpp"
 #include "phlower/celery/assembler.hpp"
 #include "phlower/celery/message.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/ground/log.hpp"
 
 namespace phlower::agent {
 
@@ -16,14 +18,24 @@ namespace phlower::agent {
 /// Assembler does.
 class CeleryFeed {
  public:
-  CeleryFeed(const CeleryOptions& options, Counters& counters, const std::string& source)
-      : assembler_(options),
+  CeleryFeed(const CeleryOptions& options, Counters& counters, const std::string& source, Log log)
+      : source_(source),
+        log_(std::move(log)),
+        assembler_(options),
         messages_(counters.make("phlower_agent_messages_total", "Messages received.", source)),
         bytes_(counters.make("phlower_agent_received_bytes_total", "Bytes of messages.", source)),
         events_(counters.make("phlower_agent_events_total", "Events of Celery in the messages.",
                               source)),
-        bad_(counters.make("phlower_agent_messages_bad_total",
-                           "Messages that could not be read, and events in them.", source)),
+        bad_(counters.make("phlower_agent_messages_bad_total", "Messages that could not be read.",
+                           source)),
+        bad_events_(counters.make("phlower_agent_events_bad_total",
+                                  "Events that could not be used, of messages with others that "
+                                  "could; the log names them.",
+                                  source)),
+        bad_fields_(counters.make("phlower_agent_event_fields_bad_total",
+                                  "Fields of events that were of another type or out of range and "
+                                  "were left empty; the log names them.",
+                                  source)),
         in_flight_(counters.make("phlower_agent_tasks_in_flight",
                                  "Tasks begun and not ended that are remembered.", source,
                                  CountKind::kGauge)),
@@ -77,18 +89,33 @@ class CeleryFeed {
       return status;
     }
     add(batch_, now, give);
-    return batch_.refused_events > 0 ? batch_.first_problem : Status();
+    return Status();
   }
 
   template <class Give>
   void add(const EventBatch& batch, MonoTime now, Give&& give) {
     events_.add(batch.events.size());
-    bad_.add(batch.refused_events);
+    if (batch.refused_events + batch.wrong_fields > 0) tell(batch);
     for (const Event& event : batch.events) {
       lost_.see(event);
       assembler_.add(event, now, give);
     }
     show();
+  }
+
+  void tell(const EventBatch& batch) {
+    bad_events_.add(batch.refused_events);
+    bad_fields_.add(batch.wrong_fields);
+    if (batch.refused_events > 0) {
+      log_.warn_limited("bad event of " + source_,
+                        "{}: {} of {} events of a message cannot be used: {}", source_,
+                        batch.refused_events, batch.refused_events + batch.events.size(),
+                        batch.first_problem.message());
+    }
+    if (batch.wrong_fields > 0) {
+      log_.warn_limited("bad field of " + source_, "{}: a field is left empty: {}", source_,
+                        batch.first_wrong_field);
+    }
   }
 
   void show() {
@@ -97,12 +124,16 @@ class CeleryFeed {
     forgotten_.set(stats.forgotten_by_count + stats.forgotten_by_bytes + stats.forgotten_by_age);
   }
 
+  const std::string source_;
+  Log log_;
   Assembler assembler_;
   EventBatch batch_;
   Count& messages_;
   Count& bytes_;
   Count& events_;
   Count& bad_;
+  Count& bad_events_;
+  Count& bad_fields_;
   Count& in_flight_;
   Count& forgotten_;
   LostTasks lost_;

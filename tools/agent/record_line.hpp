@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "phlower/celery/event.hpp"
-#include "phlower/celery/json.hpp"
+#include "phlower/celery/json_scan.hpp"
 #include "phlower/config/nearest.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/record/record.hpp"
@@ -56,36 +56,61 @@ inline Status unknown(std::string_view name) {
              near.empty() ? "is unknown" : "is unknown; did you mean '" + std::string(near) + "'?");
 }
 
-inline Status read_text(const JsonValue& value, std::string_view name, std::string& out) {
-  const std::string* text = json_text(value);
-  if (text == nullptr) return bad(name, "is no text");
-  out = *text;
-  return {};
+inline Status read_text(JsonScan& json, std::string_view name, std::string& out) {
+  if (json.sees('"')) return json.string(out) ? Status() : json.error();
+  return json.skip() ? bad(name, "is no text") : json.error();
 }
 
-inline Status read_number(const JsonValue& object, std::string_view name, double& out) {
-  if (json_read(object, name, out) != JsonRead::kRead) return bad(name, "is no number");
+inline Status read_number(JsonScan& json, std::string_view name, double& out) {
+  const char first = json.peek();
+  if (first == '"' || first == '{' || first == '[' || first == 't' || first == 'f') {
+    return json.skip() ? bad(name, "is no number") : json.error();
+  }
+  if (!json.real(out)) return json.error();
   const bool time = name != "runtime_ms";
   if (out >= 0 && out < (time ? kTimestampMax : 1e12)) return {};
   return bad(name, time ? "is no time in Unix seconds" : "is out of range");
 }
 
-inline Status read_field(const JsonValue& object, const std::string& name, const JsonValue& value,
-                         Record& record) {
+inline Status read_flag(JsonScan& json, std::string_view name, RecordFlag flag, Record& record) {
+  const bool yes = json.sees('t');
+  const bool no = json.sees('f');
+  if (!json.skip()) return json.error();
+  if (!yes && !no) return bad(name, "is neither true nor false");
+  record.flags = static_cast<std::uint16_t>(yes ? record.flags | flag : record.flags & ~flag);
+  return {};
+}
+
+inline Status read_field(JsonScan& json, std::string_view name, Record& record) {
+  const bool null = json.sees('n');
   for (const auto& [field, member] : kTexts) {
-    if (field == name) return value.is_null() ? Status() : read_text(value, name, record.*member);
+    if (field != name) continue;
+    if (!null) return read_text(json, name, record.*member);
+    return json.take_null() ? Status() : json.error();
   }
   for (const auto& [field, member] : kNumbers) {
     if (field != name) continue;
-    return value.is_null() ? Status() : read_number(object, name, record.*member);
+    if (!null) return read_number(json, name, record.*member);
+    return json.take_null() ? Status() : json.error();
   }
   for (const auto& [field, flag] : kFlags) {
-    if (field != name) continue;
-    if (!value.is_boolean()) return bad(name, "is neither true nor false");
-    if (value == true) record.flags = static_cast<std::uint16_t>(record.flags | flag);
-    return {};
+    if (field == name) return read_flag(json, name, flag, record);
   }
   return unknown(name);
+}
+
+inline Status read_fields(JsonScan& json, Record& record) {
+  if (!json.take('{')) {
+    const bool whole = json.skip() && json.at_end();
+    return whole ? Status(Code::kInvalidArgument, "not a JSON object") : json.error();
+  }
+  if (json.take('}')) return json.at_end() ? Status() : json.error();
+  std::string field;
+  do {
+    if (!json.string(field) || !json.take(':')) return json.error();
+    if (Status status = read_field(json, field, record); !status.ok()) return status;
+  } while (json.take(','));
+  return json.take('}') && json.at_end() ? Status() : json.error();
 }
 
 }  // namespace line_detail
@@ -93,15 +118,9 @@ inline Status read_field(const JsonValue& object, const std::string& name, const
 /// A record from one JSON object with the fields of Record: text, times in Unix seconds, runtime_ms
 /// in milliseconds; null is as good as missing. Errors: kInvalidArgument, naming field or byte.
 inline Result<Record> parse_record_line(std::string_view line) {
-  const Result<JsonValue> value = parse_json(line);
-  if (!value.ok()) return value.status();
-  if (!value->is_object()) return Status(Code::kInvalidArgument, "not a JSON object");
+  JsonScan json(line);
   Record record;
-  for (const auto& [name, field] : value->items()) {
-    if (Status status = line_detail::read_field(*value, name, field, record); !status.ok()) {
-      return status;
-    }
-  }
+  if (Status status = line_detail::read_fields(json, record); !status.ok()) return status;
   if (record.task_id.empty()) return line_detail::bad("task_id", "is missing or empty");
   if (record.task_id.size() > kTaskIdMaxBytes) {
     return line_detail::bad("task_id", "is longer than 255 bytes");

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "phlower/celery/json_scan.hpp"
 #include "phlower/celery/line_reader.hpp"
 #include "phlower/celery/message.hpp"
 #include "phlower/ground/status.hpp"
@@ -81,6 +82,8 @@ class CaptureReader {
   CaptureReader(LineReader lines, std::size_t max_line_bytes)
       : lines_(std::move(lines)), max_line_bytes_(max_line_bytes) {}
 
+  enum class Data : std::uint8_t { kMissing, kNoText, kText };
+
   Status read_line(const TextLine& line, CaptureLine& out) {
     if (line.too_long) {
       ++stats_.too_long;
@@ -91,20 +94,39 @@ class CaptureReader {
       ++stats_.blank;
       return Status();
     }
-    const Result<JsonValue> value = parse_json(line.text);
-    if (!value.ok() && !line.ended) {
+    JsonScan json(line.text);
+    const bool object = json.sees('{');
+    Data data;
+    if (object ? !read_members(json, out.channel, data) : !json.skip() || !json.at_end()) {
+      if (line.ended) return bad_json(json.error());
       ++stats_.truncated;
-      return value.status().with_context("the file ends in the middle of this line");
+      return json.error().with_context("the file ends in the middle of this line");
     }
-    if (!value.ok()) return bad_json(value.status());
-    if (!value->is_object()) return bad_json("not a JSON object");
-    json_read(*value, "channel", out.channel);
-    const JsonValue* data = json_member(*value, "data");
-    const std::string* text = data == nullptr ? nullptr : json_text(*data);
-    if (text == nullptr) return bad_json(data == nullptr ? "no \"data\"" : "\"data\" is no string");
-    Status status = parse_message(*text, out.batch);
+    if (!object) return bad_json("not a JSON object");
+    if (data == Data::kMissing) return bad_json("no \"data\"");
+    if (data == Data::kNoText) return bad_json("\"data\" is no string");
+    Status status = parse_message(message_, out.batch);
     ++(status.ok() ? stats_.messages : stats_.bad_message);
     return status;
+  }
+
+  // False: the text is broken.
+  bool read_members(JsonScan& json, std::string& channel, Data& data) {
+    json.take('{');
+    if (json.take('}')) return json.at_end();
+    do {
+      std::string_view name;
+      if (!json.name(name)) return false;
+      const bool is_data = name == "data";
+      const bool is_text = json.sees('"');
+      if (is_data) data = is_text ? Data::kText : json.sees('n') ? Data::kMissing : Data::kNoText;
+      if (is_text && (is_data || name == "channel")) {
+        if (!json.string(is_data ? message_ : channel)) return false;
+      } else if (!json.skip()) {
+        return false;
+      }
+    } while (json.take(','));
+    return json.take('}') && json.at_end();
   }
 
   Status bad_json(Status status) {
@@ -114,6 +136,7 @@ class CaptureReader {
   Status bad_json(const char* text) { return bad_json(Status(Code::kInvalidArgument, text)); }
 
   LineReader lines_;
+  std::string message_;
   std::size_t max_line_bytes_;
   CaptureStats stats_;
 };

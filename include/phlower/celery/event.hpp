@@ -1,17 +1,14 @@
-// One event of a Celery worker or client, and how it is read from its JSON object.
+// One event of a Celery worker or client.
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "phlower/celery/json.hpp"
-#include "phlower/ground/status.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower {
@@ -80,9 +77,11 @@ struct Event {
   // worker is: `utcoffset` says how far its local time is from that and must not be added.
   UnixSeconds timestamp = 0;
   double utcoffset_hours = 0;
-  std::uint64_t clock = 0;      // Celery's logical clock
-  std::uint64_t retries = 0;    // tries before this one, in kSent and kReceived
-  std::uint64_t processed = 0;  // tasks that the worker has begun since its start, in heartbeats
+  std::uint64_t clock = 0;    // Celery's logical clock
+  std::uint64_t retries = 0;  // tries before this one, in kSent and kReceived
+  // Tasks that the worker has begun since its start, in heartbeats. Not all of them say it: the
+  // answer to a broadcast of `heartbeat`, which Flower sends when it starts, does not.
+  std::optional<std::uint64_t> processed;
   std::string name;
   std::string args;    // Python's repr
   std::string kwargs;  // Python's repr
@@ -96,7 +95,8 @@ struct Event {
   void clear() {
     kind = EventKind::kOther;
     timestamp = utcoffset_hours = 0;
-    clock = retries = processed = 0;
+    clock = retries = 0;
+    processed.reset();
     runtime_seconds = -1;
     for (std::string* text : {&type, &uuid, &hostname, &name, &args, &kwargs, &queue, &routing_key,
                               &exception, &traceback}) {
@@ -121,7 +121,7 @@ class EventList {
     }
     return events_[size_++];
   }
-  void add(Event&& event) { add() = std::move(event); }
+  void drop_last() { --size_; }
   void clear() {
     if (events_.size() > kKept) events_.resize(kKept);
     size_ = 0;
@@ -142,72 +142,18 @@ class EventList {
 
 /// A longer task id is refused; Celery's have 36 characters.
 inline constexpr std::size_t kTaskIdMaxBytes = 255;
-/// The end of the year 5138 in seconds: a time beyond it is one in milliseconds or a wrong one.
+/// The end of the year 5138 in seconds: a time beyond it is one in another unit or a wrong one.
 inline constexpr UnixSeconds kTimestampMax = 1e11;
 
-namespace event_detail {
-
-inline constexpr std::array<std::pair<std::string_view, std::string Event::*>, 8> kTexts = {
-    {{"hostname", &Event::hostname},
-     {"name", &Event::name},
-     {"args", &Event::args},
-     {"kwargs", &Event::kwargs},
-     {"queue", &Event::queue},
-     {"routing_key", &Event::routing_key},
-     {"exception", &Event::exception},
-     {"traceback", &Event::traceback}}};
-
-inline Status refuse(std::string text) { return Status(Code::kInvalidArgument, std::move(text)); }
-
-inline void read_numbers(const JsonValue& object, Event& event, std::uint64_t& wrong_fields) {
-  const auto read = [&](std::string_view name, auto& out) {
-    const JsonRead result = json_read(object, name, out);
-    wrong_fields += result == JsonRead::kWrongType ? 1 : 0;
-    return result == JsonRead::kRead;
-  };
-  read("clock", event.clock);
-  read("retries", event.retries);
-  read("processed", event.processed);
-  read("utcoffset", event.utcoffset_hours);
-  if (read("timestamp", event.timestamp) &&
-      !(event.timestamp > 0 && event.timestamp < kTimestampMax)) {
-    event.timestamp = 0;
-    ++wrong_fields;
+/// A time as an event has it, by its value: from 1973 to 5138 seconds, milliseconds, microseconds
+/// and nanoseconds since 1970 have no value in common. 0: it is no time (not above 0, no number, or
+/// beyond all of these).
+constexpr UnixSeconds time_by_value(double value) noexcept {
+  if (!(value > 0)) return 0;
+  for (const double per_second : {1.0, 1e3, 1e6, 1e9}) {
+    if (value < kTimestampMax * per_second) return value / per_second;
   }
-  if (read("runtime", event.runtime_seconds) && event.runtime_seconds < 0) {
-    event.runtime_seconds = -1;
-    ++wrong_fields;
-  }
-}
-
-}  // namespace event_detail
-
-/// One event from its JSON object. Missing and null fields are left empty; a field of the wrong
-/// type or out of range is left empty too and counted in `wrong_fields`.
-/// Errors: kInvalidArgument where it is no object, has no type, or is a task's without a usable
-/// uuid. Thread safety: safe. Blocks: never.
-inline Result<Event> parse_event(const JsonValue& object, std::uint64_t& wrong_fields) {
-  namespace ed = event_detail;
-  if (!object.is_object()) return ed::refuse("an event is not a JSON object");
-  Event event;
-  if (json_read(object, "type", event.type) != JsonRead::kRead || event.type.empty()) {
-    return ed::refuse("an event has no type");
-  }
-  event.kind = event_kind(event.type);
-  const JsonRead uuid = json_read(object, "uuid", event.uuid);
-  if (event.kind == EventKind::kWorker) {
-    event.uuid.clear();
-  } else if (uuid != JsonRead::kRead || event.uuid.empty()) {
-    return ed::refuse("an event of a task has no uuid");
-  } else if (event.uuid.size() > kTaskIdMaxBytes) {
-    return ed::refuse("an event has a uuid of " + std::to_string(event.uuid.size()) +
-                      " bytes, more than " + std::to_string(kTaskIdMaxBytes));
-  }
-  for (const auto& [name, member] : ed::kTexts) {
-    if (json_read(object, name, event.*member) == JsonRead::kWrongType) ++wrong_fields;
-  }
-  ed::read_numbers(object, event, wrong_fields);
-  return event;
+  return 0;
 }
 
 }  // namespace phlower
