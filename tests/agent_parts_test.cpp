@@ -11,7 +11,6 @@
 #include "broker_url.hpp"
 #include "http_address.hpp"
 #include "http_query.hpp"
-#include "lost_tasks.hpp"
 #include "phlower/config/options_yaml.hpp"
 #include "record_line.hpp"
 #include "redis_protocol.hpp"
@@ -152,6 +151,14 @@ TEST(RecordLine, HasTheFieldsOfARecord) {
   EXPECT_EQ(record->flags, kDetailsCut);
 }
 
+TEST(RecordLine, HasAReplacementWhereThereIsNoCharacter) {
+  const auto record =
+      parse_record_line("{\"task_id\":\"a\",\"args\":\"\xff\",\"traceback\":\"\\udcff\"}");
+  ASSERT_TRUE(record.ok()) << record.status().message();
+  EXPECT_EQ(record->args, "\xef\xbf\xbd");
+  EXPECT_EQ(record->traceback, "\xef\xbf\xbd");
+}
+
 TEST(RecordLine, WhatDoesNotFitMakesTheLineBadAndIsNamed) {
   const auto error = [](const char* line) {
     const auto record = parse_record_line(line);
@@ -168,7 +175,8 @@ TEST(RecordLine, WhatDoesNotFitMakesTheLineBadAndIsNamed) {
   EXPECT_NE(error(R"({"task_id":"a","finished_at":1e12})").find("is no time"), std::string::npos);
   EXPECT_NE(error(R"({"task_id":"a","runtime_ms":-1})").find("out of range"), std::string::npos);
   EXPECT_NE(error(R"({"task_id":"a","details_cut":1})").find("neither true"), std::string::npos);
-  EXPECT_NE(error("{\"task_id\":\"\xff\"}"), "");
+  EXPECT_NE(error(R"({"task_id":"a","finished_at":NaN})").find("is no time"), std::string::npos);
+  EXPECT_NE(error(R"({"task_id":"a")").find("not JSON at byte 14"), std::string::npos);
   EXPECT_NE(error((R"({"task_id":")" + std::string(256, 'x') + "\"}").c_str()), "");
 }
 
@@ -265,41 +273,6 @@ TEST(HttpQuery, TakesTheMomentsThatPhlowerQueryTakesInUtc) {
   ASSERT_TRUE(query.ok()) << query.status().message();
   EXPECT_EQ(query->since_ns, 1'795'458'600'000'000'000);
   EXPECT_EQ(query->until_ns, 1'795'455'000'500'000'000);
-}
-
-Event started(const char* worker) {
-  Event event;
-  event.kind = EventKind::kStarted;
-  event.hostname = worker;
-  return event;
-}
-Event heartbeat(const char* worker, std::uint64_t processed) {
-  Event event;
-  event.kind = EventKind::kWorker;
-  event.type = "worker-heartbeat";
-  event.hostname = worker;
-  event.processed = processed;
-  return event;
-}
-
-TEST(LostTasks, AreThoseThatAWorkerBeganWithoutAnEventUntilItsNextHeartbeat) {
-  Counters counters;
-  LostTasks lost(counters, "test");
-  const Count& count = counters.entries().front().count;
-  lost.see(heartbeat("w", 100));
-  lost.see(heartbeat("w", 103));
-  EXPECT_EQ(count.get(), 0u);  // their events may be under way
-  for (int i = 0; i < 3; ++i) lost.see(started("w"));
-  lost.see(heartbeat("w", 105));
-  EXPECT_EQ(count.get(), 0u);
-  lost.see(started("w"));
-  lost.see(heartbeat("w", 105));
-  EXPECT_EQ(count.get(), 1u);
-  lost.see(heartbeat("w", 105));
-  EXPECT_EQ(count.get(), 1u);   // told once
-  lost.see(heartbeat("w", 3));  // it began anew
-  lost.see(heartbeat("w", 3));
-  EXPECT_EQ(count.get(), 1u);
 }
 
 }  // namespace

@@ -67,7 +67,10 @@ class CeleryFeed {
   /// Forgets what is too old, though no events come.
   template <class Give>
   void expire(MonoTime now, Give&& give) {
-    assembler_.expire(now, give);
+    assembler_.expire(now, [&](const RecordView& record) {
+      lost_.see(record);
+      give(record);
+    });
     show();
   }
   /// Gives out the tasks in flight as they are.
@@ -96,9 +99,13 @@ class CeleryFeed {
   void add(const EventBatch& batch, MonoTime now, Give&& give) {
     events_.add(batch.events.size());
     if (batch.refused_events + batch.wrong_fields > 0) tell(batch);
+    const auto look_and_give = [&](const RecordView& record) {
+      lost_.see(record);
+      give(record);
+    };
     for (const Event& event : batch.events) {
       lost_.see(event);
-      assembler_.add(event, now, give);
+      assembler_.add(event, now, look_and_give);
     }
     show();
   }
