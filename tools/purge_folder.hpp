@@ -278,7 +278,8 @@ class FolderPurge {
     Query newest;
     newest.from_us = now_us() - options_.rescue->count() * kUsPerHour;
     for (const auto& source : (*file)->sources()) {
-      auto stream = source->stream(newest);
+      StopCheck never;
+      auto stream = source->stream(newest, never);
       if (!stream.ok()) return stream.status();
       for (bool more = true; more && !out_of_time();) {
         Status status = copy_slice(store, *source, **stream, more);
