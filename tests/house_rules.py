@@ -231,7 +231,7 @@ def check_tree(sources):
                 if build is None or not re.search(rf"'{stem}(\.cpp)?'", build.text):
                     yield f"{source.name}:1: is not built: {folder}/meson.build does not name it"
     for long_name, limit in LONG_FILES.items():
-        if long_name not in by_name or len(by_name[long_name].lines) - 1 < limit:
+        if long_name in by_name and len(by_name[long_name].lines) - 1 < limit:
             yield f"{long_name}:1: is shorter now; lower its entry in LONG_FILES"
 
 
