@@ -8,6 +8,7 @@
 #include "phlower/store/sqlite.hpp"
 #include "support/engine_rig.hpp"
 #include "support/fault_vfs.hpp"
+#include "support/store_content.hpp"
 
 namespace phlower {
 namespace {
@@ -98,6 +99,34 @@ TEST(Engine, PurgesExpiredRowsWhileRecordsArrive) {
   EXPECT_FALSE(rig.engine->get("old-7")->has_value());
   EXPECT_TRUE((*rig.engine->get("thin-7"))->args.empty());
   EXPECT_FALSE((*rig.engine->get("fresh-7"))->args.empty());
+}
+
+TEST(Engine, SaysOnceADayWhichRowsItCannotJudgeAndKeepsThem) {
+  EngineRig rig;
+  rig.open();
+  rig.engine.reset();
+  {
+    auto db = testing::open_db(rig.options.store.path);
+    testing::exec(db,
+                  "INSERT INTO invocations (task_id, task_name, state, finished_at) VALUES "
+                  "('odd', 't', 'SUCCESS', 'long ago'), "
+                  "('dated', 't', 'SUCCESS', '2026-01-01 12:00:00')");
+  }
+  std::vector<std::string> warnings;
+  rig.log = Log([&](LogLevel, std::string_view text) { warnings.emplace_back(text); }, rig.clock);
+  rig.open();
+  for (int hour = 0; hour < 40; ++hour) {
+    rig.settle();
+    rig.clock.advance(std::chrono::hours(1));
+  }
+  EXPECT_TRUE(rig.engine->get("odd")->has_value());
+  EXPECT_FALSE(rig.engine->get("dated")->has_value());
+  EXPECT_EQ(rig.engine->stats().purged_invocations, 1u);
+  EXPECT_EQ(rig.engine->health().health, Health::kOk);
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_NE(warnings[0].find("invocations.finished_at = 'long ago' of task 'odd'"),
+            std::string::npos)
+      << warnings[0];
 }
 
 TEST(Engine, ForgetsNothingWhenToldToKeepForever) {

@@ -114,6 +114,24 @@ INSTANTIATE_TEST_SUITE_P(Schemas, Adopt,
                                                               MadeSchema::kPartitioned),
                                             ::testing::Bool()));
 
+// Read as numbers, dates as text are seconds of the year 1970: the file would go at once.
+TEST(AdoptedTimes, OfAFileWithOtherThanSecondsAreNoOlderThanTheFile) {
+  for (const char* newest : {"'2026-11-18 12:00:00'", "1794999600000", "'soon'", "x'00'", "-1"}) {
+    testing::TempDir dir("/dev/shm");
+    ASSERT_TRUE(BacklogMaker::make(dir / "old.db", {}).ok());
+    {
+      auto db = testing::open_db(dir / "old.db");
+      testing::exec(db, std::string("UPDATE invocations SET finished_at = ") + newest +
+                            " WHERE finished_at > 1794990000");
+    }
+    const std::int64_t now = to_us(4e9);
+    const auto info = look_to_adopt(dir / "old.db", now);
+    ASSERT_TRUE(info.ok()) << info.status().message();
+    EXPECT_GT(info->newest_us, to_us(1'795'000'000)) << newest;  // when this was written
+    EXPECT_GT(info->oldest_us, to_us(kFirstTime)) << newest;
+  }
+}
+
 class AdoptRefusal : public ::testing::Test, protected SegmentRig {};
 
 TEST_F(AdoptRefusal, NamesWhatIsWrong) {

@@ -1,12 +1,12 @@
 // phlower-purge: deletes what has expired from a Phlower database, also while others use it.
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cli.hpp"
 #include "phlower/ground/clock.hpp"
@@ -70,23 +70,16 @@ Status dry_run(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome)
                      all > totals->examined ? all - totals->examined : 0, outcome.elapsed});
     }
   }
+  take_doubts(**store, outcome);
   outcome.done = true;
   return Status();
-}
-
-/// What a full VACUUM would find on the file system of `path`.
-std::string room_for_vacuum(const std::string& path) {
-  struct statvfs info {};
-  if (::statvfs(path.c_str(), &info) != 0) return "";
-  const std::uint64_t room = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
-  return " (" + format_bytes(2 * file_bytes(path)) + "; " + format_bytes(room) + " are free)";
 }
 
 Status purge_sliced(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
   auto store = open_store(options, OpenMode::kMaintenance, clock);
   if (!store.ok()) return store.status();
   Status status = PurgeRun(**store, clock, options, outcome).run();
-  if (!outcome.note.empty()) outcome.note += room_for_vacuum(options.target);
+  if (status.ok() && outcome.done) take_doubts(**store, outcome);
   return status;
 }
 
@@ -98,9 +91,9 @@ int finish(const PurgeOptions& options, const Status& status, PurgeOutcome& outc
   const bool began = status.ok() || outcome.slices > 0 || outcome.segments > 0;
   if (!options.common.quiet && began) std::fputs(to_text(outcome).c_str(), stdout);
   if (options.common.json) std::printf("%s\n", to_json(outcome).dump().c_str());
-  for (const std::string* text : {&outcome.note, &outcome.failure}) {
-    if (!text->empty()) std::fprintf(stderr, "phlower-purge: %s\n", text->c_str());
-  }
+  std::vector<std::string> said = outcome.notes;
+  if (!outcome.failure.empty()) said.push_back(outcome.failure);
+  for (const std::string& text : said) std::fprintf(stderr, "phlower-purge: %s\n", text.c_str());
   return outcome.done ? kExitDone : kExitProblem;
 }
 

@@ -38,6 +38,12 @@ inline Status run_baseline(const PurgeOptions& options, Clock& clock, PurgeOutco
     return Status(Code::kUnsupported,
                   options.target + ": --baseline works on the single schema only");
   }
+  // Those purges compare times as numbers, whatever stands there.
+  if (!look->families.back().finished_index) {
+    return Status(
+        Code::kUnsupported,
+        options.target + ": --baseline needs an index on finished_at, a column of numbers");
+  }
   OldPurge purge(*db, *options.baseline);
   const Cutoffs cutoffs = cutoffs_at(options.retention, clock.wall());
   for (bool more = true; more;) {

@@ -81,7 +81,8 @@ class FolderPurge {
     if (!options_.details_given) retention.details = told->details;
     retention.details = std::min(retention.details, retention.invocations);
     if (retention.keep_forever && !options_.verify && !options_.rescue) {
-      outcome_.note = options_.target + ": its engine keeps everything for ever; nothing expires";
+      outcome_.notes.push_back(options_.target +
+                               ": its engine keeps everything for ever; nothing expires");
     }
     return Status();
   }
@@ -146,9 +147,9 @@ class FolderPurge {
     }
     if (Status status = remove_beside_engine(*catalog, going); !status.ok()) return status;
     if (!outcome_.failure.empty()) return Status();
-    if (outcome_.note.empty()) {
-      outcome_.note =
-          "an engine has this folder: rows in segments that it still writes go with these";
+    if (outcome_.notes.empty()) {
+      outcome_.notes.emplace_back(
+          "an engine has this folder: rows in segments that it still writes go with these");
     }
     outcome_.done = true;
     return Status();
@@ -227,8 +228,8 @@ class FolderPurge {
     if (!lock.ok()) return lock.status();
     const bool engine = (*lock)->try_lock(SegmentSet::kEngineByte).code() == Code::kBusy;
     if (engine && info.open_for_writing()) {
-      outcome_.note =
-          "an engine writes a damaged segment; it stops, and sets it aside at its start";
+      outcome_.notes.emplace_back(
+          "an engine writes a damaged segment; it stops, and sets it aside at its start");
       return Status();
     }
     return set_segment_aside(catalog, info);

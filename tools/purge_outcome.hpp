@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "json_out.hpp"
 #include "phlower/ground/histogram.hpp"
 #include "phlower/ground/units.hpp"
+#include "phlower/store/store.hpp"
 
 namespace phlower::tools {
 
@@ -30,9 +32,16 @@ struct PurgeOutcome {
   bool verify = false;
   std::uint64_t rows_left = 0;  // an estimate, where it stopped early
   Nanoseconds elapsed{0};
-  std::string note;     // something the user should know although all went well
-  std::string failure;  // why it is not done
+  std::uint64_t doubtful_rows = 0;  // that stay because their age is not certain
+  std::vector<std::string> notes;   // what the user should know although all went well
+  std::string failure;              // why it is not done
 };
+
+/// Has the user told of rows whose age is not certain. Requires: a purge or a dry run went through.
+inline void take_doubts(const Store& store, PurgeOutcome& outcome) {
+  outcome.doubtful_rows = store.doubts().rows();
+  if (outcome.doubtful_rows > 0) outcome.notes.push_back(store.notice());
+}
 
 inline double to_ms(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
 
@@ -62,7 +71,8 @@ inline nlohmann::ordered_json to_json(const PurgeOutcome& outcome) {
     json["invocations_expired"] = outcome.invocations;
     json["details_expired"] = outcome.details;
   }
-  if (!outcome.note.empty()) json["note"] = outcome.note;
+  if (outcome.doubtful_rows > 0) json["rows_of_uncertain_age"] = outcome.doubtful_rows;
+  if (!outcome.notes.empty()) json["note"] = fmt::format("{}", fmt::join(outcome.notes, "; "));
   if (!outcome.failure.empty()) json["failure"] = outcome.failure;
   return json;
 }

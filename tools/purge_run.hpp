@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include "phlower/schedule/slice_size.hpp"
 #include "phlower/store/store.hpp"
 #include "progress.hpp"
+#include "purge_baseline.hpp"
 #include "purge_holders.hpp"
 #include "purge_options.hpp"
 #include "purge_outcome.hpp"
@@ -29,6 +31,14 @@ namespace phlower::tools {
 inline constexpr Nanoseconds kLockedForEver = Seconds(30);
 /// One hold of the write lock while no other process has the file open.
 inline constexpr Nanoseconds kSliceAlone = Milliseconds(40);
+
+/// What a full VACUUM would find on the file system of `path`.
+inline std::string room_for_vacuum(const std::string& path) {
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return "";
+  const std::uint64_t room = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  return " (" + format_bytes(2 * file_bytes(path)) + "; " + format_bytes(room) + " are free)";
+}
 
 /// One run over one open file. Not thread safe. Blocks: until all is done, stopped or given up.
 class PurgeRun {
@@ -118,7 +128,8 @@ class PurgeRun {
   Status reclaim() {
     if (!store_.can_reclaim()) {
       // The sentence says what is needed; nothing was asked of the file that it could do.
-      outcome_.note = std::string(store_.reclaim_some(0).status().message());
+      outcome_.notes.push_back(std::string(store_.reclaim_some(0).status().message()) +
+                               room_for_vacuum(store_.path()));
       return Status();
     }
     const std::uint64_t page = store_.page_size();

@@ -249,6 +249,15 @@ class Engine {
     if (Status status = open_ring(); !status.ok()) trouble_.note(status, clock_.mono());
   }
 
+  // Once a day: it is no trouble, and it does not go away by itself.
+  void say_notice(MonoTime now) {
+    if (now < next_notice_) return;
+    const std::string text = store_->notice();
+    if (text.empty()) return;
+    log_.warn("{}", text);
+    next_notice_ = now + std::chrono::hours(24);
+  }
+
   void run_slices(Nanoseconds budget, TickReport& report) {
     const MonoTime begin = clock_.mono();
     const MonoTime deadline = begin + budget;
@@ -270,6 +279,7 @@ class Engine {
       next_reap_ = now + Seconds(1);
       ring_->reap();
       reopen_if_replaced();
+      say_notice(now);
       if (trouble_.fatal()) return false;
     }
     const bool salvaging = !salvages_.empty() && now >= next_salvage_;
@@ -358,6 +368,7 @@ class Engine {
   std::optional<UpkeepSlices> upkeep_;
   std::optional<Agenda> agenda_;
   MonoTime next_reap_{};
+  MonoTime next_notice_{};
   MonoTime next_salvage_{};
   bool broken_ = false;        // by an exception
   bool from_salvage_ = false;  // the source of this flush slice, and of the last one

@@ -73,17 +73,32 @@ class AdoptedFile {
     if (family.is_day()) newest = std::min(newest, to_us(end_of_day(family.suffix)));
     std::int64_t oldest = newest;
     if (family.finished_index) {
-      for (auto [what, to] : {std::pair{"min", &oldest}, {"max", &newest}}) {
-        auto select = db_.prepare(std::string("SELECT ") + what + "(finished_at)" + from +
-                                  " WHERE finished_at > 0");
-        if (!select.ok()) return select.status();
-        const auto row = select->step();
-        if (!row.ok()) return row.status();
-        if (*row && !select->is_null(0)) *to = to_us(select->real(0));
-      }
+      if (Status status = measure_ends(from, oldest, newest); !status.ok()) return status;
     }
     info.newest_us = std::max(info.newest_us, newest);
     info.oldest_us = info.oldest_us == 0 ? oldest : std::min(info.oldest_us, oldest);
+    return Status();
+  }
+
+  // By the ends that are seconds. Where others stand beside them, nothing says that these are the
+  // newest: `newest` stays as late as it is.
+  Status measure_ends(const std::string& from, std::int64_t& oldest, std::int64_t& newest) {
+    const std::string first = std::to_string(kFirstTime);
+    const std::string last = std::to_string(kLastTime);
+    const auto others =
+        db_.query_integer("SELECT EXISTS (SELECT 1" + from + " WHERE finished_at < " + first +
+                          ") OR EXISTS (SELECT 1" + from + " WHERE finished_at > " + last + ")");
+    if (!others.ok()) return others.status();
+    const std::int64_t least = *others != 0 ? newest : 0;
+    for (auto [what, to] : {std::pair{"min", &oldest}, {"max", &newest}}) {
+      auto select = db_.prepare(std::string("SELECT ") + what + "(finished_at)" + from +
+                                " WHERE finished_at >= " + first + " AND finished_at <= " + last);
+      if (!select.ok()) return select.status();
+      const auto row = select->step();
+      if (!row.ok()) return row.status();
+      if (*row && !select->is_null(0)) *to = to_us(select->real(0));
+    }
+    newest = std::max(newest, least);
     return Status();
   }
 

@@ -9,11 +9,11 @@
 #include <string_view>
 
 #include "phlower/record/record.hpp"
+#include "phlower/store/cell.hpp"
+#include "phlower/store/row_age.hpp"
 #include "phlower/store/types.hpp"
 
 namespace phlower {
-
-inline constexpr double kNever = std::numeric_limits<double>::infinity();
 
 /// Rows of one table, counted once in slices along the key and then kept by inserts and deletes.
 /// During the count those at or below the cursor adjust it; the others will be met.
@@ -75,26 +75,45 @@ struct DetailsMark {
   friend bool operator==(const DetailsMark&, const DetailsMark&) = default;
 };
 
-/// A walk by row id over rows that no index brings in order of time: those that have not finished,
-/// or all of a table without an index on finished_at.
+/// Where a walk over the rows aside of the order of time has got to: by row id, then along the
+/// index over what is below and above the numbers that are seconds. See FamilyWalk.
+struct AsidePlace {
+  enum class Part : std::uint8_t { kByRowid, kLow, kHigh, kEnd };
+  Part part = Part::kByRowid;
+  Cell value;  // in the index
+  std::int64_t rowid = std::numeric_limits<std::int64_t>::min();
+
+  bool begun() const {
+    return part != Part::kByRowid || rowid != std::numeric_limits<std::int64_t>::min();
+  }
+};
+
+/// A walk over rows that no index brings in order of time, in passes: those that have not finished,
+/// those with a time of another kind, or all of a table without an index on finished_at.
 struct RowWalk {
-  std::int64_t after = std::numeric_limits<std::int64_t>::min();
+  AsidePlace place;
   UnixSeconds next_due = -kNever;   // when the next pass begins
   UnixSeconds next_found = kNever;  // soonest expiry among the rows that this pass has left
+  std::uint64_t rows = 0;           // that this pass has seen
+  Doubts doubts;                    // of this pass
 
   void begin_pass() {
-    after = std::numeric_limits<std::int64_t>::min();
+    place = AsidePlace();
     next_found = kNever;
+    rows = 0;
+    doubts = Doubts();
   }
-  /// The next pass is at most a day away: another process may write rows that nobody noted.
+  /// The next pass is at most a day away: another process may write rows that nobody noted. After a
+  /// long one there is a rest, or a whole history aside would be walked without an end.
   void end_pass(UnixSeconds now) {
-    next_due = std::min(next_found, now + 86'400);
+    const double rest = std::min(static_cast<double>(rows) / 1000, 3600.0);
+    next_due = std::min(std::max(next_found, now + rest), now + 86'400);
     begin_pass();
   }
   /// A row was written. A pass that runs may be past it already; the next one will see it.
   void note(UnixSeconds due) {
     next_due = std::min(next_due, due);
-    if (after != std::numeric_limits<std::int64_t>::min()) next_found = std::min(next_found, due);
+    if (place.begun()) next_found = std::min(next_found, due);
   }
 };
 
@@ -103,6 +122,7 @@ struct FamilyState {
   TableCount details;
   DetailsMark mark;
   RowWalk walk;
+  Doubts doubts;                      // of the last whole pass
   UnixSeconds quiet_until = -kNever;  // before this nothing expires
   bool dropped = false;               // in the transaction that is open
 

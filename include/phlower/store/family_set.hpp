@@ -140,17 +140,26 @@ class FamilySet {
     }
     return rows;
   }
-  Status census(const Cutoffs& cutoffs, std::uint32_t max_rows, PurgeReport& totals) {
+  Status census(const PurgeTime& time, std::uint32_t max_rows, PurgeReport& totals) {
     std::uint32_t room = max_rows;
     for (auto& family : families_) {
       if (family->state.dropped) continue;
       if (!family->census) family->census.emplace(db_, family->tables);
-      if (Status status = family->census->run(cutoffs, room, totals); !status.ok()) return status;
+      if (Status status = family->census->run(time, room, totals); !status.ok()) return status;
     }
     totals.more = std::any_of(families_.begin(), families_.end(), [](const auto& family) {
       return !family->state.dropped && !(family->census && family->census->is_done());
     });
     return Status();
+  }
+  /// What the last whole pass of a purge, or a census since its start, found rows to stay for.
+  Doubts doubts() const {
+    Doubts sum;
+    for (const auto& family : families_) {
+      if (family->state.dropped) continue;
+      sum.add(family->census ? family->census->doubts() : family->state.doubts);
+    }
+    return sum;
   }
   void end_census() {
     for (auto& family : families_) family->census.reset();

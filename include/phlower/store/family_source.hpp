@@ -2,17 +2,22 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "phlower/store/rows.hpp"
 #include "phlower/store/source.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "phlower/store/tables.hpp"
+#include "phlower/store/time_function.hpp"
 #include "phlower/store/types.hpp"
 
 namespace phlower {
@@ -30,9 +35,18 @@ class FamilySource final : public Source {
 
   Result<std::optional<FoundRow>> find(const TaskKey& key) override {
     std::optional<FoundRow> found;
-    Status ready = db_.prepare_once(select_, select("WHERE task_id = ?1"));
+    // A text is not equal to a number, where the column leaves both as they are.
+    Status ready = db_.prepare_once(
+        select_, select(tables_.text_ids ? "WHERE task_id = ?1" : "WHERE task_id IN (?1, ?2)"));
     if (!ready.ok()) return ready;
-    select_.bind(1, key.text());
+    const std::string_view id = key.text();
+    select_.bind(1, id);
+    if (!tables_.text_ids) {
+      std::int64_t number = 0;
+      const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+      const bool whole = error == std::errc() && end == id.data() + id.size();
+      whole ? select_.bind(2, number) : select_.bind(2, id);
+    }
     const auto row = select_.step();
     if (!row.ok()) return row.status();
     if (!*row) return found;
@@ -42,12 +56,16 @@ class FamilySource final : public Source {
   }
 
   Status add_details(FoundRow& row) override {
+    const std::string of_row = " FROM \"" + tables_.invocations + "\" WHERE rowid = ?1";
     if (tables_.details_in_row) {
-      Status status = details_from(tables_.invocations, select_in_row_, row.record);
+      Status status = details_from(of_row, select_in_row_, row);
       if (!status.ok()) return status;
     }
     if (tables_.details.empty()) return Status();
-    return details_from(tables_.details, select_details_, row.record);
+    // By the id as it stands there, which need not be a text.
+    return details_from(
+        " FROM \"" + tables_.details + "\" WHERE task_id = (SELECT task_id" + of_row + ")",
+        select_details_, row);
   }
 
   Result<std::unique_ptr<RowStream>> stream(const Query& query, StopCheck& check) override;
@@ -56,30 +74,34 @@ class FamilySource final : public Source {
   class Stream;
 
   std::string select(const std::string& rest) const {
-    return "SELECT " + std::string(kRowColumns) + " FROM \"" + tables_.invocations + "\" " + rest;
+    return "SELECT " + std::string(kRowColumns) + ", rowid FROM \"" + tables_.invocations + "\" " +
+           rest;
   }
 
   static void read(const sqlite::Statement& from, FoundRow& row) {
-    read_row(from, row.record);
-    const UnixSeconds time =
-        retention_time(row.record.finished_at, row.record.started_at, row.record.received_at);
-    row.at_us = time > 0 ? to_us(time) : 0;
-    row.details = 1;
+    const RowTime time = read_row(from, row.record);
+    row.at_us = time.time.at > 0 ? to_us(time.time.at) : 0;
+    row.details = from.integer(10) ^ kNoRow;
+    if (from.is_null(0)) {
+      row.record.task_id = "(no id, row " + std::to_string(from.integer(10)) + ")";
+    }
   }
 
-  Status details_from(const std::string& table, sqlite::Statement& statement, Record& record) {
+  Status details_from(const std::string& from, sqlite::Statement& statement, FoundRow& row) {
     Status ready = db_.prepare_once(
-        statement, "SELECT args_preview, kwargs_preview, traceback_snippet FROM \"" + table +
-                       "\" WHERE task_id = ?1");
+        statement, "SELECT args_preview, kwargs_preview, traceback_snippet" + from);
     if (!ready.ok()) return ready;
-    statement.bind(1, std::string_view(record.task_id));
-    const auto row = statement.step();
-    if (!row.ok()) return row.status();
-    if (!*row) return Status();
-    read_details(statement, 0, record);
+    statement.bind(1, row.details ^ kNoRow);
+    const auto found = statement.step();
+    if (!found.ok()) return found.status();
+    if (!*found) return Status();
+    read_details(statement, 0, row.record);
     statement.reset();
     return Status();
   }
+
+  // Row ids begin at the lowest number; 0 stands for none in a FoundRow.
+  static constexpr std::int64_t kNoRow = std::numeric_limits<std::int64_t>::min();
 
   sqlite::Connection& db_;
   TableFamily tables_;
@@ -87,14 +109,12 @@ class FamilySource final : public Source {
   sqlite::Statement select_, select_in_row_, select_details_;
 };
 
-/// Two statements in step: rows that have ended, by their index, and those that have not. One step
-/// may look through a whole table, so the check is asked within it, too.
+/// Several statements in step: rows that have ended, by their index, and all others. One step may
+/// look through a whole table, so the check is asked within it, too.
 class FamilySource::Stream final : public RowStream {
  public:
-  Stream(sqlite::Connection& db, StopCheck& check, sqlite::Statement ended, sqlite::Statement open)
-      : db_(db),
-        check_(check),
-        sides_{{std::move(ended), {}, false, false}, {std::move(open), {}, false, false}} {}
+  Stream(sqlite::Connection& db, StopCheck& check) : db_(db), check_(check) {}
+  void add(sqlite::Statement select) { sides_.push_back({std::move(select), {}, false, false}); }
 
   Result<bool> next(FoundRow& row) override {
     for (Side& side : sides_) {
@@ -136,27 +156,46 @@ class FamilySource::Stream final : public RowStream {
 
   sqlite::Connection& db_;
   StopCheck& check_;
-  Side sides_[2];
+  std::vector<Side> sides_;
 };
 
 inline Result<std::unique_ptr<RowStream>> FamilySource::stream(const Query& query,
                                                                StopCheck& check) {
   const std::string name = query.task_name.empty() ? "" : "AND task_name = ?3 ";
-  auto ended = db_.prepare(select("WHERE finished_at >= ?1 AND finished_at <= ?2 " + name +
-                                  "ORDER BY finished_at DESC"));
-  const std::string time = "coalesce(started_at, received_at, 0)";
-  auto open = db_.prepare(select("WHERE finished_at IS NULL AND " + time + " >= ?1 AND " + time +
-                                 " <= ?2 " + name + "ORDER BY " + time + " DESC"));
-  for (auto* statement : {&ended, &open}) {
-    if (!statement->ok()) return statement->status();
-    // A microsecond more on each side: the exact look is at whole ones.
-    const std::int64_t last =
-        query.after ? std::min(query.after->at_us, query.until_us) : query.until_us;
-    (*statement)->bind(1, static_cast<double>(query.from_us) / 1e6 - 1e-6);
-    (*statement)->bind(2, static_cast<double>(last) / 1e6 + 1e-6);
-    if (!name.empty()) (*statement)->bind(3, std::string_view(query.task_name));
+  const std::string first = std::to_string(kFirstTime);
+  const std::string last = std::to_string(kLastTime);
+  std::vector<std::string> sides;
+  if (tables_.finished_index) {
+    sides.push_back("WHERE finished_at >= max(?1, " + first + ") AND finished_at <= min(?2, " +
+                    last + ") " + name + "ORDER BY finished_at DESC");
   }
-  return std::unique_ptr<RowStream>(new Stream(db_, check, *std::move(ended), *std::move(open)));
+  // The others are sorted by what their times say, whatever they are written as.
+  const std::string time = "phlower_time(finished_at, started_at, received_at)";
+  const auto aside = [&](const std::string& which) {
+    sides.push_back("WHERE " + which + time + " >= ?1 AND " + time + " <= ?2 " + name +
+                    "ORDER BY " + time + " DESC");
+  };
+  if (tables_.finished_index) {
+    aside("finished_at IS NULL AND ");
+    aside("finished_at < " + first + " AND ");
+    aside("finished_at > " + last + " AND ");
+  } else {
+    aside("");
+  }
+  if (Status added = add_time_function(db_); !added.ok()) return added;
+  auto stream = std::make_unique<Stream>(db_, check);
+  // A microsecond more on each side: the exact look is at whole ones.
+  const std::int64_t until =
+      query.after ? std::min(query.after->at_us, query.until_us) : query.until_us;
+  for (const std::string& side : sides) {
+    auto statement = db_.prepare(select(side));
+    if (!statement.ok()) return statement.status();
+    statement->bind(1, static_cast<double>(query.from_us) / 1e6 - 1e-6);
+    statement->bind(2, static_cast<double>(until) / 1e6 + 1e-6);
+    if (!name.empty()) statement->bind(3, std::string_view(query.task_name));
+    stream->add(*std::move(statement));
+  }
+  return std::unique_ptr<RowStream>(std::move(stream));
 }
 
 }  // namespace phlower

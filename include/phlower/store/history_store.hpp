@@ -73,6 +73,8 @@ class HistoryStore {
   /// What the upkeep cannot get done at the moment while records are stored all the same; empty:
   /// none.
   virtual std::string problem() const { return {}; }
+  /// What the owner of the data should know although all goes well; empty: nothing.
+  virtual std::string notice() const { return {}; }
 
   // -- Reads ----------------------------------------------------------------------------------
   /// The tables or files to read, valid until the next call of any other function.

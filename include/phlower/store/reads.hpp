@@ -74,7 +74,9 @@ class FamilyReads {
     oldest = newest = 0;
     if (tables_.invocations.empty() || !tables_.finished_index) return Status();
     const std::string from = "SELECT finished_at FROM \"" + tables_.invocations +
-                             "\" WHERE finished_at > 0 ORDER BY finished_at";
+                             "\" WHERE finished_at >= " + std::to_string(kFirstTime) +
+                             " AND finished_at <= " + std::to_string(kLastTime) +
+                             " ORDER BY finished_at";
     Status ready = db_.prepare_once(select_oldest_, from + " LIMIT 1");
     if (ready.ok()) ready = db_.prepare_once(select_newest_, from + " DESC LIMIT 1");
     if (!ready.ok()) return ready;

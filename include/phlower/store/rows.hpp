@@ -1,9 +1,12 @@
 // A record as a row and back: which column holds what, and what is NULL.
 #pragma once
 
+#include <charconv>
 #include <string_view>
+#include <system_error>
 
 #include "phlower/record/record.hpp"
+#include "phlower/store/cell_time.hpp"
 #include "phlower/store/sqlite.hpp"
 
 namespace phlower {
@@ -34,18 +37,37 @@ inline void bind_details(sqlite::Statement& statement, const RecordView& record)
   statement.bind_text_or_null(4, record.traceback);
 }
 
-/// Columns 0 to 9 of the current row.
-inline void read_row(const sqlite::Statement& from, Record& record) {
+/// A runtime that another program wrote; -1 for what is no number.
+inline double read_runtime(const sqlite::Statement& from, int column) {
+  const sqlite::ValueType type = from.type(column);
+  if (type == sqlite::ValueType::kReal || type == sqlite::ValueType::kInteger) {
+    return from.real(column);
+  }
+  const std::string_view text = from.text(column);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool number = error == std::errc() && end == text.data() + text.size() && value < 1e300;
+  return type == sqlite::ValueType::kText && number ? value : -1;
+}
+
+/// Columns 0 to 9 of the current row; the time that retention counts from. A time that is not
+/// understood is 0 in the record.
+inline RowTime read_row(const sqlite::Statement& from, Record& record) {
+  const auto time = [&from](int column) { return read_time(Cell::of(from, column)); };
+  const CellTime received = time(3);
+  const CellTime started = time(4);
+  const CellTime finished = time(5);
   record.task_id = from.text(0);
   record.task_name = from.text(1);
   record.state = from.text(2);
-  record.received_at = from.real(3);
-  record.started_at = from.real(4);
-  record.finished_at = from.real(5);
-  record.runtime_ms = from.is_null(6) ? -1 : from.real(6);
+  record.received_at = received.at;
+  record.started_at = started.at;
+  record.finished_at = finished.at;
+  record.runtime_ms = read_runtime(from, 6);
   record.worker = from.text(7);
   record.queue = from.text(8);
   record.exception_type = from.text(9);
+  return row_time(finished, started, received);
 }
 
 /// Three columns from `first` on.

@@ -75,6 +75,10 @@ inline Status error(sqlite3* db, int result, std::string_view path, std::string_
 }
 }  // namespace detail
 
+/// What a value is. SQLite takes any of these in any column, and sorts them in this order, whole
+/// numbers and others together.
+enum class ValueType : std::uint8_t { kNull, kInteger, kReal, kText, kBlob };
+
 /// One prepared statement. Text bound is not copied: it must stay valid until `reset`.
 /// Thread safety: none; one thread at a time per Connection.
 class Statement {
@@ -141,6 +145,15 @@ class Statement {
   }
   bool is_text(int column) const noexcept {
     return sqlite3_column_type(statement_.get(), column) == SQLITE_TEXT;
+  }
+  ValueType type(int column) const noexcept {
+    switch (sqlite3_column_type(statement_.get(), column)) {
+      case SQLITE_INTEGER: return ValueType::kInteger;
+      case SQLITE_FLOAT: return ValueType::kReal;
+      case SQLITE_TEXT: return ValueType::kText;
+      case SQLITE_BLOB: return ValueType::kBlob;
+      default: return ValueType::kNull;
+    }
   }
   std::int64_t integer(int column) const noexcept {
     return sqlite3_column_int64(statement_.get(), column);

@@ -78,6 +78,13 @@ class Store final : public HistoryStore {
   /// Dry run: counts what has expired at `now` in steps of at most `max_rows` rows, without a
   /// transaction. The first call starts; the report holds the totals so far, `more` until the end.
   Result<PurgeReport> census_some(WallTime now, std::uint32_t max_rows);
+  /// Rows that stay because their age is not certain, as the last whole purge met them, or the dry
+  /// run that was made.
+  Doubts doubts() const { return families_.doubts(); }
+  std::string notice() const override {
+    const std::string text = doubts().text();
+    return text.empty() ? text : path() + ": " + text;
+  }
   /// Takes effect at once, for purges and reads.
   void set_retention(const RetentionOptions& retention);
   Status set_limits(const RetentionOptions& retention, const DiskOptions&) override {

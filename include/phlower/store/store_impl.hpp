@@ -193,7 +193,7 @@ inline Result<PurgeReport> Store::census_some(WallTime now, std::uint32_t max_ro
     census_.emplace();
     families_.end_census();
   }
-  Status status = families_.census(cutoffs_at(retention_, now), max_rows, *census_);
+  Status status = families_.census(purge_time(now), max_rows, *census_);
   const PurgeReport totals = *census_;
   if (!status.ok() || !totals.more) census_.reset();
   if (!status.ok()) return status;

@@ -38,8 +38,8 @@ struct TableFamily {
   std::string invocations;      // name, or empty
   std::string details;          // name, or empty
   bool details_in_row = false;  // invocations has the columns of details (too)
-  bool finished_index = false;  // there is an index that begins with finished_at
-  bool name_index = false;      // there is an index on (task_name, finished_at)
+  bool finished_index = false;  // an index brings rows in order of finished_at, numbers first
+  bool text_ids = false;        // the column makes a text of whatever number is written as an id
 
   bool is_main() const { return suffix.empty(); }
   bool is_day() const { return end_of_day(suffix) > 0; }
@@ -71,15 +71,40 @@ inline Result<std::vector<std::string>> texts(sqlite::Connection& db, std::strin
   }
 }
 
-/// Each index of a table as the list of its columns ("task_name,finished_at"). A partial index
-/// does not hold every row, so it counts for nothing.
-inline Result<std::vector<std::string>> indexes(sqlite::Connection& db, const std::string& table) {
-  return texts(db,
-               "SELECT group_concat(name, ',') FROM (SELECT l.name AS index_name, i.seqno, "
-               "i.name FROM pragma_index_list('" +
-                   table +
-                   "') l, pragma_index_info(l.name) i "
-                   "WHERE l.partial = 0 ORDER BY l.name, i.seqno) GROUP BY index_name");
+/// Whether a column of this declared type turns numbers into texts (SQLite's affinity TEXT).
+inline bool makes_texts(std::string type) {
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  const auto has = [&type](const char* word) { return type.find(word) != std::string::npos; };
+  return !has("INT") && (has("CHAR") || has("CLOB") || has("TEXT"));
+}
+
+inline Result<bool> column_makes_texts(sqlite::Connection& db, const std::string& table,
+                                       const char* column) {
+  const auto type = db.query_text("SELECT type FROM pragma_table_xinfo('" + table +
+                                  "') WHERE name = '" + column + "'");
+  if (!type.ok()) return type.status();
+  return makes_texts(*type);
+}
+
+/// Whether SQLite walks the rows in order of finished_at by an index. It does not by one that is
+/// partial, on an expression, or of another collation; and where all values become texts there is
+/// no order of numbers.
+inline Result<bool> has_order(sqlite::Connection& db, const std::string& table) {
+  const auto as_texts = column_makes_texts(db, table, "finished_at");
+  if (!as_texts.ok() || *as_texts) return as_texts.ok() ? Result<bool>(false) : as_texts;
+  auto plan = db.prepare("EXPLAIN QUERY PLAN SELECT rowid FROM \"" + table +
+                         "\" WHERE finished_at > ?1 ORDER BY finished_at, rowid LIMIT 1");
+  if (!plan.ok()) return plan.status();
+  bool searches = false;
+  for (;;) {
+    const auto row = plan->step();
+    if (!row.ok()) return row.status();
+    if (!*row) return searches;
+    const std::string_view step = plan->text(3);
+    if (step.find("TEMP B-TREE") != std::string_view::npos) return false;
+    if (step.starts_with("SEARCH")) searches = true;
+  }
 }
 
 template <class Columns>
@@ -94,13 +119,13 @@ bool has_all(const std::vector<std::string>& columns, const Columns& wanted) {
 template <class Columns>
 Result<std::vector<std::string>> checked_columns(sqlite::Connection& db, const std::string& table,
                                                  const Columns& wanted) {
-  auto columns = texts(db, "SELECT name FROM pragma_table_info('" + table + "')");
+  auto columns = texts(db, "SELECT name FROM pragma_table_xinfo('" + table + "')");
   if (!columns.ok()) return columns.status();
-  const auto keys =
-      texts(db, "SELECT l.name FROM pragma_index_list('" + table +
-                    "') l "
-                    "WHERE l.\"unique\" = 1 AND l.partial = 0 AND (SELECT "
-                    "group_concat(i.name) FROM pragma_index_info(l.name) i) = 'task_id'");
+  const auto keys = texts(
+      db, "SELECT l.name FROM pragma_index_list('" + table +
+              "') l "
+              "WHERE l.\"unique\" = 1 AND l.partial = 0 AND (SELECT "
+              "group_concat(coalesce(i.name, '')) FROM pragma_index_info(l.name) i) = 'task_id'");
   if (!keys.ok()) return keys.status();
   const bool rowid = db.prepare("SELECT rowid, task_id FROM \"" + table + "\"").ok();
   if (rowid && !keys->empty() && has_all(*columns, wanted)) return columns;
@@ -112,12 +137,12 @@ inline Status inspect_invocations(sqlite::Connection& db, TableFamily& family) {
   auto columns = checked_columns(db, family.invocations, schema::kInvocationColumns);
   if (!columns.ok()) return columns.status();
   family.details_in_row = has_all(*columns, schema::kDetailColumns);
-  const auto found = indexes(db, family.invocations);
-  if (!found.ok()) return found.status();
-  for (const std::string& index : *found) {
-    if (index.starts_with("finished_at")) family.finished_index = true;
-    if (index.starts_with("task_name,finished_at")) family.name_index = true;
-  }
+  const auto order = has_order(db, family.invocations);
+  if (!order.ok()) return order.status();
+  family.finished_index = *order;
+  const auto texts = column_makes_texts(db, family.invocations, "task_id");
+  if (!texts.ok()) return texts.status();
+  family.text_ids = *texts;
   return Status();
 }
 
