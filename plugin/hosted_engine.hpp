@@ -36,7 +36,7 @@ class alignas(64) HostedEngine {
         options_(std::move(options)),
         clock_(host_),
         log_(host_sink(host_), clock_, log_level(options_)),
-        reads_(clock_, log_) {}
+        reads_(clock_, machine_, log_) {}
   HostedEngine(const HostedEngine&) = delete;
   HostedEngine& operator=(const HostedEngine&) = delete;
   ~HostedEngine() {

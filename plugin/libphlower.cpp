@@ -244,7 +244,7 @@ PHLOWER_API int32_t phlower_engine_get(phlower_engine* engine, const char* task_
       return Status(Code::kInvalidArgument, "a task_id and a visitor are needed");
     }
     StopCheck never;
-    return mine.reads().look(never, [&](History& history) {
+    return mine.reads().look(Look::kQuick, never, [&](History& history) {
       return show_task(history, std::string_view(task_id, size), visit, ctx);
     });
   });
@@ -256,7 +256,7 @@ PHLOWER_API int32_t phlower_engine_list(phlower_engine* engine, const phlower_qu
   return on_engine(engine, err, [&](HostedEngine& mine) -> Status {
     return list_into(query, visit, page, mine.machine(),
                      [&](const Query& wanted, StopCheck& check, phlower_page& answer) {
-                       return mine.reads().look(check, [&](History& history) {
+                       return mine.reads().look(look_of(wanted), check, [&](History& history) {
                          return list_page(history, wanted, visit, ctx, answer);
                        });
                      });

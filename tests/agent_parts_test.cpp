@@ -242,7 +242,7 @@ TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
   const WallTime now(Seconds(1'800'000'000));
   const auto query = read_http_query(
       {{"task", "t"}, {"since", "2h"}, {"until", "2027-01-15T08:00:00Z"}, {"limit", "7"}}, true, 10,
-      now);
+      Seconds(5), now);
   ASSERT_TRUE(query.ok()) << query.status().message();
   EXPECT_EQ(query->task, "t");
   EXPECT_EQ(query->limit, 7u);
@@ -260,16 +260,17 @@ TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
                                                {"details", "no"},
                                                {"x", "1"},
                                                {"text", std::string(5000, 'x')}}) {
-    EXPECT_FALSE(read_http_query({{name, value}}, true, 10, now).ok())
+    EXPECT_FALSE(read_http_query({{name, value}}, true, 10, Seconds(5), now).ok())
         << name << value.substr(0, 20);
   }
-  EXPECT_FALSE(read_http_query({{"task", "t"}}, false, 10, now).ok());
+  EXPECT_FALSE(read_http_query({{"task", "t"}}, false, 10, Seconds(5), now).ok());
 }
 
 TEST(HttpQuery, TakesTheMomentsThatPhlowerQueryTakesInUtc) {
   const WallTime now(Seconds(1'800'000'000));
-  const auto query = read_http_query(
-      {{"since", "2026-11-23 18:30"}, {"until", "2026-11-23T18:30:00.5+01:00"}}, true, 10, now);
+  const auto query =
+      read_http_query({{"since", "2026-11-23 18:30"}, {"until", "2026-11-23T18:30:00.5+01:00"}},
+                      true, 10, Seconds(5), now);
   ASSERT_TRUE(query.ok()) << query.status().message();
   EXPECT_EQ(query->since_ns, 1'795'458'600'000'000'000);
   EXPECT_EQ(query->until_ns, 1'795'455'000'500'000'000);

@@ -372,8 +372,8 @@ PHLOWER_API int32_t phlower_engine_metrics_read(phlower_engine* engine, uint64_t
 PHLOWER_API int32_t phlower_engine_histogram_read(phlower_engine* engine, uint32_t index,
                                                   const uint64_t* bounds, uint64_t* counts,
                                                   uint32_t n, phlower_histogram* out);
-/* ANY THREAD. Reads wait for each other, not for the engine nor it for them. Block: on the disk.
- * The row of one task; NOT_FOUND where there is none. */
+/* ANY THREAD. Reads and the engine do not wait for each other. Three reads go on at once, two of
+ * them by more than task and time; others wait. Block: on the disk. NOT_FOUND: no such task. */
 PHLOWER_API int32_t phlower_engine_get(phlower_engine* engine, const char* task_id, size_t size,
                                        phlower_visit_record visit, void* ctx, phlower_err* err);
 /* As `get`: rows newest first. A page that was stopped, by whatever, is OK and says so. */

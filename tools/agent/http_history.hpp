@@ -1,9 +1,11 @@
 // Questions to the history: one task, or a page of rows.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <iterator>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,19 +28,19 @@ class HttpHistory {
   HttpPlan one(const HttpRequest& request, const std::string& task_id) const {
     if (!request.parameters.empty()) return http_error(400, "takes no parameters");
     if (task_id.size() > 255) return http_error(400, "task_id: is longer than 255 bytes");
-    return {[this, task_id](const HttpAsker&) { return get(task_id); }, false,
-            options_.question_timeout};
+    return {[this, task_id](HttpAsker&) { return get(task_id); }, false, options_.question_timeout};
   }
 
   /// `task` empty: of all tasks, and the parameter `task` may name one.
   HttpPlan page(const HttpRequest& request, const std::string& task) const {
-    Result<HttpQuery> query =
-        read_http_query(request.parameters, task.empty(), options_.page_max, clock_.wall());
+    Result<HttpQuery> query = read_http_query(request.parameters, task.empty(), options_.page_max,
+                                              options_.question_timeout, clock_.wall());
     if (!query.ok()) return http_error(400, query.status().message());
     if (!task.empty()) query->task = task;
     const bool scans = query->scans();
-    return {[this, query = *std::move(query)](const HttpAsker&) { return list(query); }, scans,
-            options_.question_timeout};
+    const Nanoseconds timeout = query->timeout;
+    return {[this, query = *std::move(query)](HttpAsker& asker) { return list(query, asker); },
+            scans, timeout};
   }
 
  private:
@@ -75,17 +77,23 @@ class HttpHistory {
         [&] { return http_json(200, found); });
   }
 
-  HttpAnswer list(const HttpQuery& query) const {
+  HttpAnswer list(const HttpQuery& query, HttpAsker& asker) const {
     struct Rows {
       std::string json;
       bool details;
     } rows{"", query.details};
-    const phlower_query wanted = query.query();
+    phlower_query wanted = query.query();
+    wanted.wanted = [](void* ctx) -> std::int32_t {
+      return static_cast<const HttpAsker*>(ctx)->gone() ? 0 : 1;
+    };
+    wanted.wanted_ctx = &asker;
     phlower_page page{};
     const auto call = [&](phlower_err* err) {
       rows.json.clear();
       page = {};
       page.struct_size = sizeof page;
+      const auto left = std::max(asker.left(), Nanoseconds(1));  // 0 would be no bound
+      wanted.deadline_ns = static_cast<std::uint64_t>(left.count());
       return engine_.calls().engine_list(
           engine_.handle(), &wanted,
           [](void* ctx, const phlower_record* record) -> std::int32_t {
@@ -97,10 +105,25 @@ class HttpHistory {
           &rows, &page, err);
     };
     return failed_or(call, [&] {
-      const Json next = page.next_size == 0 ? Json() : Json(std::string(page.next, page.next_size));
-      return HttpAnswer{200, "{\"records\":[" + rows.json + "],\n\"next\":" + dumped(next) +
-                                 ",\"scanned\":" + std::to_string(page.scanned) + "}\n"};
+      HttpAnswer answer{200, "{\"records\":[" + rows.json + "],\n" + reach_json(page) + "}\n"};
+      answer.scanned = page.scanned;
+      return answer;
     });
+  }
+
+  /// How far a page got, without braces.
+  static std::string reach_json(const phlower_page& page) {
+    constexpr std::string_view kStopped[] = {"end",      "limit", "scan_limit",
+                                             "deadline", "gone",  "size"};
+    const Json next = page.next_size == 0 ? Json() : Json(std::string(page.next, page.next_size));
+    const bool known = page.looked_back_to_ns > 0 &&
+                       page.looked_back_to_ns != std::numeric_limits<std::int64_t>::max();
+    const Json back =
+        known ? Json(static_cast<double>(page.looked_back_to_ns / 1000) / 1e6) : Json();
+    const std::string_view stopped =
+        page.stopped < std::size(kStopped) ? kStopped[page.stopped] : "unknown";
+    return "\"next\":" + dumped(next) + ",\"stopped\":" + dumped(Json(stopped)) +
+           ",\"scanned\":" + std::to_string(page.scanned) + ",\"looked_back_to\":" + dumped(back);
   }
 
   const HttpOptions options_;

@@ -29,6 +29,7 @@ struct HttpAnswer {
   std::string body;
   std::string type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
+  std::uint64_t scanned = 0;  // rows looked at for it
 };
 
 inline HttpAnswer http_json(int status, const Json& json) {
@@ -61,7 +62,7 @@ class HttpAsker {
 /// What a route makes of a request: the answer, or a question to the history, which blocks.
 struct HttpPlan {
   HttpPlan(HttpAnswer now) : answer(std::move(now)) {}  // NOLINT(google-explicit-constructor)
-  using Ask = std::function<HttpAnswer(const HttpAsker&)>;
+  using Ask = std::function<HttpAnswer(HttpAsker&)>;
   HttpPlan(Ask ask, bool is_long, Nanoseconds within)
       : question(std::move(ask)), scans(is_long), at_most(within) {}
 

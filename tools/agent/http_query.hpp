@@ -13,6 +13,7 @@
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/moment.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/ground/units.hpp"
 #include "phlower/plugin.h"
 
 namespace phlower::agent {
@@ -24,6 +25,7 @@ struct HttpQuery {
   std::int64_t until_ns = 0;
   std::uint32_t limit = 100;
   bool details = true;
+  Nanoseconds timeout{0};  // for the answer
 
   /// Rows have to be looked at one by one: no index leads to these.
   bool scans() const { return !(state.empty() && worker.empty() && queue.empty() && text.empty()); }
@@ -61,22 +63,35 @@ inline Status read_limit(const std::string& text, std::uint32_t most, std::uint3
   return bad("limit: " + shown_text(text) + " is not from 1 to " + std::to_string(most));
 }
 
+inline Status read_timeout(const std::string& text, Nanoseconds longest, Nanoseconds& out) {
+  const Result<Nanoseconds> span = parse_duration(text);
+  if (span.ok() && *span > Nanoseconds(0) && *span <= longest) {
+    out = *span;
+    return {};
+  }
+  return bad("timeout: " + shown_text(text) + " is no time up to " + exact_duration(longest) +
+             "; write 2s");
+}
+
 }  // namespace query_detail
 
 /// `since` and `until` are moments as parse_moment reads them, in UTC where they name no zone.
+/// `longest`: the most that `timeout` may ask for.
 /// Errors: kInvalidArgument: an unknown parameter, one given twice, a value out of range.
 inline Result<HttpQuery> read_http_query(const std::multimap<std::string, std::string>& given,
-                                         bool with_task, std::uint32_t limit_max, WallTime now) {
+                                         bool with_task, std::uint32_t limit_max,
+                                         Nanoseconds longest, WallTime now) {
   namespace qd = query_detail;
   HttpQuery out;
   out.limit = std::min<std::uint32_t>(out.limit, limit_max);
+  out.timeout = longest;
   std::vector<std::pair<std::string_view, std::string*>> texts = {{"state", &out.state},
                                                                   {"worker", &out.worker},
                                                                   {"queue", &out.queue},
                                                                   {"text", &out.text},
                                                                   {"after", &out.after}};
   if (with_task) texts.emplace_back("task", &out.task);
-  std::vector<std::string_view> known = {"since", "until", "limit", "details"};
+  std::vector<std::string_view> known = {"since", "until", "limit", "details", "timeout"};
   for (const auto& [name, target] : texts) known.push_back(name);
   for (const auto& [name, value] : given) {
     if (given.count(name) > 1) return qd::bad(shown_text(name) + " is given twice");
@@ -88,6 +103,8 @@ inline Result<HttpQuery> read_http_query(const std::multimap<std::string, std::s
       status = at.status().with_context(name);
     } else if (name == "limit") {
       status = qd::read_limit(value, limit_max, out.limit);
+    } else if (name == "timeout") {
+      status = qd::read_timeout(value, longest, out.timeout);
     } else if (name == "details") {
       if (value != "true" && value != "false") status = qd::bad("details: write true or false");
       out.details = value == "true";

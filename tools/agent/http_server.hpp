@@ -56,6 +56,8 @@ class HttpServer {
                             "Questions whose client had gone before the answer.", "")),
         refused_(counters.make("phlower_agent_http_refused_total",
                                "Questions refused because too many waited.", "")),
+        scanned_(counters.make("phlower_agent_http_rows_scanned_total",
+                               "Rows looked at for answers.", "")),
         waiting_(counters.make("phlower_agent_http_waiting", "Questions that wait for a thread.",
                                "", CountKind::kGauge)),
         running_(counters.make("phlower_agent_http_running", "Questions that threads work on.", "",
@@ -196,6 +198,7 @@ class HttpServer {
 
   MHD_Result send(HttpClient& client, HttpAnswer answer) {
     requests_.add();
+    scanned_.add(answer.scanned);
     client.deadline = soon();
     return client.answer(std::move(answer));
   }
@@ -327,6 +330,7 @@ class HttpServer {
   Count& cut_;
   Count& left_;
   Count& refused_;
+  Count& scanned_;
   Count& waiting_;
   Count& running_;
   MHD_Daemon* daemon_ = nullptr;
