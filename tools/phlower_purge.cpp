@@ -38,8 +38,8 @@ Result<std::unique_ptr<Store>> open_store(const PurgeOptions& options, OpenMode 
     auto store = Store::open(options.store, options.retention, mode);
     if (store.ok() || store.status().code() != Code::kBusy) return store;
     if (stop_requested() || clock.mono() - begin >= patience) {
-      return Status(Code::kBusy, options.target + ": locked by another process; gave up after " +
-                                     format_duration(clock.mono() - begin));
+      return Status(Code::kBusy, options.target + ": locked by " + whoever_locks(options.target) +
+                                     "; gave up after " + format_duration(clock.mono() - begin));
     }
     std::this_thread::sleep_for(Milliseconds(20));
   }

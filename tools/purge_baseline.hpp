@@ -10,6 +10,7 @@
 
 #include "old_purge.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/store/real_path.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "phlower/store/tables.hpp"
 #include "phlower/store/types.hpp"
@@ -58,7 +59,8 @@ inline Status run_baseline(const PurgeOptions& options, Clock& clock, PurgeOutco
     ++outcome.slices;
     outcome.invocations += step->invocations;
     outcome.details += step->details;
-    outcome.wal_bytes_max = std::max(outcome.wal_bytes_max, file_bytes(options.target + "-wal"));
+    outcome.wal_bytes_max =
+        std::max(outcome.wal_bytes_max, file_bytes(beside(options.target, "-wal")));
     more = step->more;
     if (more) std::this_thread::sleep_for(Milliseconds(50));
     outcome.done = !more;

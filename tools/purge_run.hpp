@@ -16,6 +16,7 @@
 #include "phlower/schedule/backoff.hpp"
 #include "phlower/schedule/duty.hpp"
 #include "phlower/schedule/slice_size.hpp"
+#include "phlower/store/lock_holders.hpp"
 #include "phlower/store/store.hpp"
 #include "progress.hpp"
 #include "purge_baseline.hpp"
@@ -196,10 +197,7 @@ class PurgeRun {
     return Status();
   }
 
-  std::string lock_holder() const {
-    const std::string who = lock_holders(store_.path(), ShmLock::kWriter);
-    return who.empty() ? "another process" : who;
-  }
+  std::string lock_holder() const { return whoever_locks(store_.path()); }
 
   Status tend_log() {
     WalStep step = wal_.after_commit(store_.wal_bytes());
@@ -222,7 +220,7 @@ class PurgeRun {
   }
 
   void say_who_pins() {
-    const std::string who = lock_holders(store_.path(), ShmLock::kReaders);
+    const std::string who = lock_holders(store_.path(), SqliteLock::kLogReaders);
     trouble_ = fmt::format("paused: {} reads an old state, the WAL is {} of at most {}",
                            who.empty() ? "another process" : who, format_bytes(store_.wal_bytes()),
                            format_bytes(options_.store.wal_hard_bytes));

@@ -23,9 +23,9 @@ namespace phlower {
 class AdoptedFile {
  public:
   static Result<std::unique_ptr<AdoptedFile>> open(const std::string& path) {
-    auto db = sqlite::Connection::open(path, sqlite::Access::kFrozen);
+    // With locks: it was nobody else's when it was adopted, but whoever wrote it may come back.
+    auto db = open_reader(path);
     if (!db.ok()) return db.status();
-    if (Status set = sqlite::set_reader_pragmas(*db); !set.ok()) return set;
     auto look = look_at_tables(*db);
     if (!look.ok()) return look.status();
     std::unique_ptr<AdoptedFile> file(new AdoptedFile(*std::move(db)));
@@ -41,6 +41,8 @@ class AdoptedFile {
   }
 
   const std::vector<std::unique_ptr<FamilySource>>& sources() const { return sources_; }
+  /// See sqlite::is_stale.
+  bool is_stale() const { return sqlite::is_stale(db_); }
 
   Result<RingPositions> load_positions(const RingId& ring) {
     if (!has_positions_) return RingPositions{ring, {}, {}};
@@ -118,24 +120,26 @@ inline Status fold(const std::string& path) {
   if (status.ok()) status = sqlite::set_busy_timeout(*db, 1000);
   if (!status.ok()) return status;
   const auto mode = db->query_text("PRAGMA journal_mode = DELETE");
-  if (!mode.ok()) return mode.status();
-  if (*mode == "delete") return Status();
-  return Status(Code::kBusy, path + ": another process has it open; end that first");
+  if (!mode.ok() && mode.status().code() != Code::kBusy) return mode.status();
+  if (mode.ok() && *mode == "delete") return Status();
+  return Status(Code::kBusy, path + ": " + whoever_locks(path) + " has it open; end that first");
 }
 
 }  // namespace adopt_detail
 
-/// A catalog entry for the file at `path`, without its number. No row is read or written; a log
-/// beside the file is moved into it. Errors: kNotFound, kNotOurs, kBusy while another process has
-/// the file open, and of SQLite.
-inline Result<SegmentInfo> look_to_adopt(const std::string& path, std::int64_t now_us) {
+/// A catalog entry for the file that `given` leads to, without its number. No row is read or
+/// written; a log beside the file is moved into it. Errors: kNotFound, kNotOurs, kBusy while
+/// another process has the file open, kUnsupported where it has several names, and of SQLite.
+inline Result<SegmentInfo> look_to_adopt(const std::string& given, std::int64_t now_us) {
+  const std::string path = real_path(given);
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     return Status(Code::kNotOurs, path + ": a folder; a database file can be adopted");
   }
   struct ::stat file {};
   if (::stat(path.c_str(), &file) != 0) return Status::from_errno(path);
-  auto look = open_detail::look_before(path, OpenMode::kMaintenance);
+  if (Status one = open_detail::check_one_name(path); !one.ok()) return one;
+  auto look = open_detail::look_before(path);
   if (!look.ok()) return look.status();
   if (look->families.empty()) {
     return Status(Code::kNotOurs, path + ": holds no invocations; there is nothing to adopt");
@@ -144,7 +148,7 @@ inline Result<SegmentInfo> look_to_adopt(const std::string& path, std::int64_t n
   SegmentInfo info;
   info.state = SegmentState::kAdopted;
   info.closed_us = now_us;
-  info.path = std::filesystem::absolute(path).string();
+  info.path = path;
   auto opened = AdoptedFile::open(info.path);
   if (!opened.ok()) return opened.status();
   if (Status status = (*opened)->measure(info); !status.ok()) return status;

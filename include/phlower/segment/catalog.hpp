@@ -13,6 +13,7 @@
 #include "phlower/ground/status.hpp"
 #include "phlower/segment/layout.hpp"
 #include "phlower/segment/segment_file.hpp"
+#include "phlower/store/open_reader.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
 
@@ -53,6 +54,7 @@ struct SegmentInfo {
   std::uint64_t checksum = 0;
   std::string path;  // of an adopted file; empty: the usual name
 
+  bool operator==(const SegmentInfo&) const = default;
   bool open_for_writing() const noexcept {
     return state == SegmentState::kWriting || state == SegmentState::kLate;
   }
@@ -76,12 +78,12 @@ class Catalog {
     const std::string path = folder + "/" + std::string(kFile);
     Status made = write ? make_file(path, file_mode_in(folder)) : Status();
     if (!made.ok()) return made;
-    auto db =
-        sqlite::Connection::open(path, write ? sqlite::Access::kCreate : sqlite::Access::kReadOnly);
+    auto db = write ? sqlite::Connection::open(path, sqlite::Access::kCreate) : open_reader(path);
     if (!db.ok()) return db.status();
     Catalog catalog(folder, *std::move(db));
+    catalog.reads_ = !write;
     Status status = sqlite::set_busy_timeout(catalog.db_, 1000);
-    if (status.ok()) status = write ? catalog.prepare() : sqlite::set_reader_pragmas(catalog.db_);
+    if (status.ok() && write) status = catalog.prepare();
     if (status.ok()) status = catalog.check_version();
     if (status.ok()) status = catalog.load();
     if (!status.ok()) return status;
@@ -123,11 +125,24 @@ class Catalog {
     return note_version();
   }
 
-  /// Whether another process has changed the catalog since it was last loaded.
+  /// Whether another process has changed the catalog since it was last loaded. One that only reads
+  /// has loaded it anew then.
   Result<bool> changed() {
-    const auto version = db_.query_integer("PRAGMA data_version");
-    if (!version.ok()) return version.status();
-    return *version != data_version_;
+    if (sqlite::is_stale(db_)) {
+      auto again = open_reader(db_.path());
+      if (!again.ok()) return again.status();
+      db_ = *std::move(again);
+    } else {
+      const auto version = db_.query_integer("PRAGMA data_version");
+      if (!version.ok()) return version.status();
+      if (*version == data_version_) return false;
+    }
+    if (!reads_) return true;
+    // Where the index of the log may not be written SQLite makes one for each transaction, and each
+    // has another version.
+    const std::vector<SegmentInfo> before = segments_;
+    if (Status status = load(); !status.ok()) return status;
+    return segments_ != before;
   }
 
   Status load() {
@@ -295,6 +310,7 @@ class Catalog {
   std::int64_t next_seq_ = 1;
   std::int64_t stored_next_seq_ = 0;
   std::int64_t data_version_ = 0;
+  bool reads_ = false;  // and nothing else
 };
 
 }  // namespace phlower

@@ -84,6 +84,9 @@ class DetailsFiles {
 
   // Null: there is no such segment any more.
   Result<File*> find(std::int64_t seq) {
+    open_.remove_if([&](const auto& file) {
+      return file->seq == seq && file->writer == nullptr && sqlite::is_stale(file->db);
+    });
     for (auto at = open_.begin(); at != open_.end(); ++at) {
       if ((*at)->seq != seq) continue;
       open_.splice(open_.begin(), open_, at);

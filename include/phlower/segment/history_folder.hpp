@@ -52,15 +52,11 @@ class HistoryFolder {
   Result<History> history(const Cutoffs& cutoffs, StopCheck& check) {
     for (int tries = 0;; ++tries) {
       release();
-      const auto changed = catalog_->changed();
-      if (!changed.ok()) return changed.status();
-      if (*changed || tries > 0) {
-        if (Status status = catalog_->load(); !status.ok()) return status;
-        ++generation_;
-      }
+      Status status = refresh(tries > 0);
       pin();
-      auto sources = shelf_->list(generation_, nullptr, check);
-      Status status = sources.status();
+      auto sources = status.ok() ? shelf_->list(generation_, nullptr, check)
+                                 : Result<std::vector<Source*>>(status);
+      status = sources.status();
       if (status.ok()) {
         status = shelf_->each_live([](SegmentSource& source) { return source.begin_view(); });
       }
@@ -86,6 +82,16 @@ class HistoryFolder {
   static constexpr int kTries = 5;
 
   HistoryFolder() = default;
+
+  Status refresh(bool again) {
+    const auto changed = catalog_->changed();
+    if (!changed.ok()) return changed.status();
+    if (again) {
+      if (Status status = catalog_->load(); !status.ok()) return status;
+    }
+    if (*changed || again) ++generation_;
+    return Status();
+  }
 
   // Where pinning is not possible (a folder that may only be read) a segment may go meanwhile.
   void pin() {

@@ -17,6 +17,7 @@
 #include "phlower/segment/layout.hpp"
 #include "phlower/store/log_vfs.hpp"
 #include "phlower/store/new_file.hpp"
+#include "phlower/store/open_reader.hpp"
 #include "phlower/store/pragmas.hpp"
 #include "phlower/store/sqlite.hpp"
 
@@ -124,20 +125,23 @@ inline Result<sqlite::Connection> open_for_writing(const std::string& path, Stor
   return db;
 }
 
+/// What is sealed has no log. Errors: kCorrupt.
+inline Status check_sealed(const sqlite::Connection& db) {
+  if (!reader_detail::in_wal_mode(db)) return Status();
+  return Status(Code::kCorrupt,
+                db.path() +
+                    ": was not sealed yet, but the catalog says so: a copy that was taken while an "
+                    "engine wrote; take it again while the engine is stopped");
+}
+
 /// `sealed`: nobody writes it any more, so it is read without locks, also after it was unlinked.
+/// Else as of open_reader.
 inline Result<sqlite::Connection> open_for_reading(const std::string& path, bool sealed,
                                                    std::uint64_t cache_bytes) {
-  using sqlite::Access;
-  auto db = sqlite::Connection::open(path, sealed ? Access::kFrozen : Access::kReadOnly);
+  auto db = sealed ? sqlite::Connection::open(path, sqlite::Access::kFrozen) : open_reader(path);
   if (!db.ok()) return db;
-  // Without leave to write, the index of a log that nobody else has open cannot be made on the
-  // disk.
-  if (!sealed && db->query_integer("PRAGMA schema_version").status().code() == Code::kPermission) {
-    db = sqlite::Connection::open(path, Access::kFrozenWithLog);
-    if (!db.ok()) return db;
-  }
-  Status status = sqlite::set_busy_timeout(*db, 1000);
-  if (status.ok()) status = sqlite::set_reader_pragmas(*db);
+  Status status = sealed ? check_sealed(*db) : Status();
+  if (status.ok() && sealed) status = sqlite::set_reader_pragmas(*db);
   if (status.ok()) status = db->exec("PRAGMA cache_size = -" + std::to_string(cache_bytes >> 10));
   if (status.ok()) status = check_version(*db);
   // A transaction that never ends: each new one would look for journals and drop the page cache.

@@ -87,6 +87,10 @@ class SegmentSource final : public Source {
   /// All reads until `end_view` see the file as it is now. For a file that another process writes.
   Status begin_view() {
     if (writer_ != nullptr || damaged_) return Status();
+    if (sqlite::is_stale(db_)) {
+      rows_.reset();
+      db_ = sqlite::Connection();
+    }
     Status status = open();
     if (!status.ok() || damaged_) return status;
     status = db_.exec("BEGIN");

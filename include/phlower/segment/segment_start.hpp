@@ -42,12 +42,12 @@ inline Status SegmentSet::start() {
 // Once: a file that was adopted and has gone with its retention is not missed.
 inline Status SegmentSet::adopt() {
   if (options_.store.adopt.empty()) return Status();
-  const std::string path = std::filesystem::absolute(options_.store.adopt).string();
+  const std::string path = real_path(options_.store.adopt);
   const std::string key = "adopted:" + path;
   const auto before = segment_file::fact(catalog_->db(), key, 0);
   if (!before.ok()) return before.status();
   for (const SegmentInfo& info : catalog_->segments()) {
-    if (info.path == path) return tell_forecast(info);
+    if (!info.path.empty() && real_path(info.path) == path) return tell_forecast(info);
   }
   if (*before != 0 && ::access(path.c_str(), F_OK) != 0) return Status();
   auto info = look_to_adopt(path, now_us());

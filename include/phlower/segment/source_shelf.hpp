@@ -42,7 +42,8 @@ class SourceShelf {
   /// its writers are others than at the last call. Errors: kStopped: `check` was not content.
   Result<std::vector<Source*>> list(std::uint64_t generation, const WriterOf& writer_of,
                                     StopCheck& check) {
-    if (generation != generation_) {
+    const auto stale = [](const auto& file) { return file.second->is_stale(); };
+    if (generation != generation_ || std::erase_if(adopted_, stale) > 0) {
       if (Status status = renew(writer_of); !status.ok()) return status;
       generation_ = generation;
     }

@@ -52,11 +52,13 @@ inline Status check_blocks(sqlite::Connection& db) {
 inline Status verify_segment(const Catalog& catalog, const SegmentInfo& info) {
   namespace vd = verify_detail;
   const std::string path = catalog.path_of(info);
-  if (!open_detail::exists(path)) {
+  struct ::stat file {};
+  if (::stat(path.c_str(), &file) != 0) {
+    if (errno != ENOENT) return Status::from_errno(path);
     return Status(Code::kNotFound, path + ": is missing, " + std::to_string(info.rows) + " rows");
   }
   if (info.state == SegmentState::kAdopted) {
-    auto db = sqlite::Connection::open(path, sqlite::Access::kFrozen);
+    auto db = open_reader(path);
     return db.ok() ? vd::quick_check(*db) : db.status();
   }
   const bool sealed = info.state == SegmentState::kSealed;
@@ -70,6 +72,11 @@ inline Status verify_segment(const Catalog& catalog, const SegmentInfo& info) {
   auto db = segment_file::open_for_reading(path, sealed, 8 << 20);
   if (!db.ok()) return db.status();
   Status status = vd::quick_check(*db);
+  // Complete, and not sealed yet: a copy that is torn may have lost its last rows.
+  const bool complete = info.state == SegmentState::kSealing;
+  if (status.ok() && complete && info.family == SegmentFamily::kRows) {
+    return vd::check_rows(*db, info.rows);
+  }
   if (!status.ok() || !sealed) return status;
   return info.family == SegmentFamily::kRows ? vd::check_rows(*db, info.rows)
                                              : vd::check_blocks(*db);

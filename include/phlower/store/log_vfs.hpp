@@ -165,22 +165,23 @@ inline sqlite3_vfs make_vfs() {
 /// copies of this code.
 class Registration {
  public:
-  explicit Registration(sqlite3_vfs& vfs) : vfs_(vfs) {
-    static char name[40];
-    std::snprintf(name, sizeof name, "phlower-log-%p", static_cast<void*>(&vfs));
-    vfs.zName = name;
+  Registration(sqlite3_vfs& vfs, const char* kind) : vfs_(vfs) {
+    std::snprintf(name_, sizeof name_, "phlower-%s-%p", kind, static_cast<void*>(&vfs));
+    vfs.zName = name_;
     done_ = sqlite3_vfs_register(&vfs, 0) == SQLITE_OK;
   }
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
   ~Registration() {
     if (done_) sqlite3_vfs_unregister(&vfs_);
+    vfs_.zName = "phlower";
   }
   /// NULL: the system's own.
   const char* name() const { return done_ ? vfs_.zName : nullptr; }
 
  private:
   sqlite3_vfs& vfs_;
+  char name_[40];
   bool done_ = false;
 };
 
@@ -200,7 +201,7 @@ inline Result<Connection> open_writer(const std::string& path, Access access) {
   static constinit std::mutex naming;
   const std::lock_guard guard(naming);
   static sqlite3_vfs vfs = log_detail::make_vfs();
-  const log_detail::Registration registration(vfs);
+  const log_detail::Registration registration(vfs, "log");
   return Connection::open(path, access, registration.name());
 }
 

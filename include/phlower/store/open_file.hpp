@@ -1,6 +1,9 @@
 // Opens a database file: looks before it touches, sets the pragmas, adds the tables that miss.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -10,9 +13,12 @@
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/store/lock_holders.hpp"
 #include "phlower/store/log_vfs.hpp"
 #include "phlower/store/new_file.hpp"
+#include "phlower/store/open_reader.hpp"
 #include "phlower/store/pragmas.hpp"
+#include "phlower/store/real_path.hpp"
 #include "phlower/store/schema.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "phlower/store/tables.hpp"
@@ -24,7 +30,6 @@ struct OpenedFile {
   sqlite::Connection db;
   FileKind kind = FileKind::kEmpty;  // as it was found
   FileLook look;                     // as it is now
-  bool frozen = false;               // read without locks: nobody had the file open
 };
 
 namespace open_detail {
@@ -39,22 +44,6 @@ inline bool is_folder(const std::string& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
-/// Whoever has a history open has one of these beside it.
-inline bool is_open_somewhere(const std::string& path) {
-  return exists(path + "-shm") || exists(path + "-journal");
-}
-
-/// How to look without leaving a trace. Whoever has the file open has a -shm beside it; without
-/// one nobody can object, and the main file is read as it is, or with the log that a crash left.
-/// (Not where this process has it open already: closing such a reader would drop its locks; but
-/// then there is a -shm.)
-inline sqlite::Access looking_access(const std::string& path) {
-  if (is_open_somewhere(path)) return sqlite::Access::kReadOnly;
-  std::error_code missing;
-  const bool log = std::filesystem::file_size(path + "-wal", missing) > 0 && !missing;
-  return log ? sqlite::Access::kFrozenWithLog : sqlite::Access::kFrozen;
-}
-
 inline Status check_encoding(sqlite::Connection& db) {
   const auto encoding = db.query_text("PRAGMA encoding");
   if (!encoding.ok()) return encoding.status();
@@ -63,29 +52,31 @@ inline Status check_encoding(sqlite::Connection& db) {
   return Status(Code::kUnsupported, db.path() + ": its text is UTF-16; only UTF-8 is supported");
 }
 
-inline Result<FileLook> look_with(const std::string& path, sqlite::Access access) {
-  auto db = sqlite::Connection::open(path, access);
-  if (!db.ok()) return db.status();
-  if (Status set = sqlite::set_busy_timeout(*db, 1000); !set.ok()) return set;
-  auto look = look_at_tables(*db);
+/// The tables of a file that was opened for reading.
+inline Result<FileLook> look_with(sqlite::Connection& db) {
+  auto look = look_at_tables(db);
   // In another encoding no name of a table was understood.
-  Status encoding = check_encoding(*db);
+  Status encoding = check_encoding(db);
   if (encoding.code() == Code::kUnsupported) return encoding;
-  if ((look.status().sqlite_code() & 0xff) == SQLITE_NOTADB) {
-    return Status(Code::kNotOurs, path + ": not a SQLite database", 0, SQLITE_NOTADB);
-  }
   return look;
 }
 
 /// What the file is, before anything is written. kNotOurs for everything that is not a history.
-/// A crash in the middle of a transaction leaves a journal that only a writer can roll back:
-/// whoever opens for writing has SQLite do that first.
-inline Result<FileLook> look_before(const std::string& path, OpenMode mode) {
-  auto look = look_with(path, looking_access(path));
-  if (mode == OpenMode::kReadOnly || look.ok()) return look;
-  const int code = look.status().sqlite_code();
-  const bool left_by_crash = code == SQLITE_READONLY_ROLLBACK || code == SQLITE_READONLY_RECOVERY;
-  return left_by_crash ? look_with(path, sqlite::Access::kReadWrite) : look;
+inline Result<FileLook> look_before(const std::string& path) {
+  auto db = open_reader(path);
+  if (!db.ok()) return db.status();
+  return look_with(*db);
+}
+
+/// The log lies beside one name of a file alone: who writes by one name and who reads by another
+/// see two histories, and can destroy each other's.
+inline Status check_one_name(const std::string& path) {
+  const unsigned long names = names_of(path);
+  if (names < 2) return Status();
+  return Status(Code::kUnsupported,
+                path + ": the file has " + std::to_string(names) +
+                    " names (hard links), and its log would lie beside this one alone; remove the "
+                    "others, or work on a copy");
 }
 
 inline Status check_version(sqlite::Connection& db) {
@@ -163,39 +154,66 @@ inline Status prepare_for_writing(OpenedFile& file, const StoreOptions& options,
 
 }  // namespace open_detail
 
+namespace open_detail {
+
+inline Result<OpenedFile> open_to_read(const std::string& path) {
+  auto db = open_reader(path);
+  if (!db.ok()) return db.status();
+  auto look = look_with(*db);
+  if (!look.ok()) return look.status();
+  OpenedFile file;
+  file.db = *std::move(db);
+  file.look = *std::move(look);
+  file.kind = file.look.kind;
+  return file;
+}
+
+inline Result<OpenedFile> open_to_write(const StoreOptions& options, OpenMode mode, bool there) {
+  OpenedFile file;
+  if (there) {
+    if (Status one = check_one_name(options.path); !one.ok()) return one;
+    auto look = look_before(options.path);
+    if (!look.ok()) return look.status();
+    file.look = *std::move(look);
+    file.kind = file.look.kind;
+  }
+  auto db =
+      sqlite::open_writer(options.path, mode == OpenMode::kEngine ? sqlite::Access::kCreate
+                                                                  : sqlite::Access::kReadWrite);
+  if (!db.ok()) return db.status();
+  file.db = *std::move(db);
+  return file;
+}
+
+}  // namespace open_detail
+
 /// Errors: see Store::open.
 inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) {
   namespace od = open_detail;
-  OpenedFile file;
   if (od::is_folder(options.path)) {
     return Status(Code::kNotOurs, options.path + ": a folder, not a database file");
   }
-  if (od::exists(options.path)) {
-    auto look = od::look_before(options.path, mode);
-    if (!look.ok()) return look.status();
-    file.look = std::move(*look);
-    file.kind = file.look.kind;
-  } else if (mode != OpenMode::kEngine) {
+  struct ::stat info {};
+  const bool there = ::stat(options.path.c_str(), &info) == 0;
+  if (!there && errno == EACCES) return Status::from_errno(options.path);
+  if (!there && mode != OpenMode::kEngine) {
     return Status(Code::kNotFound, options.path + ": no such file");
-  } else if (Status made = make_file(options.path, kNewFileMode); !made.ok()) {
-    return made;
   }
-  if (mode != OpenMode::kEngine && file.kind == FileKind::kEmpty) {
+  const bool reads = mode == OpenMode::kReadOnly;
+  auto file = reads ? od::open_to_read(options.path) : od::open_to_write(options, mode, there);
+  if (!file.ok()) return file;
+  if (mode != OpenMode::kEngine && file->kind == FileKind::kEmpty) {
     return Status(Code::kNotOurs, options.path + ": an empty file, not a Phlower history");
   }
-  const sqlite::Access access = mode == OpenMode::kEngine        ? sqlite::Access::kCreate
-                                : mode == OpenMode::kMaintenance ? sqlite::Access::kReadWrite
-                                                                 : od::looking_access(options.path);
-  auto db = mode == OpenMode::kReadOnly ? sqlite::Connection::open(options.path, access)
-                                        : sqlite::open_writer(options.path, access);
-  if (!db.ok()) return db.status();
-  file.db = std::move(*db);
-  file.frozen = access == sqlite::Access::kFrozen || access == sqlite::Access::kFrozenWithLog;
-  if (file.look.state_table) {
-    if (Status version = od::check_version(file.db); !version.ok()) return version;
+  if (file->look.state_table) {
+    if (Status version = od::check_version(file->db); !version.ok()) return version;
   }
-  const Status ready = mode == OpenMode::kReadOnly ? sqlite::set_reader_pragmas(file.db)
-                                                   : od::prepare_for_writing(file, options, mode);
+  if (reads) return file;
+  Status ready = od::prepare_for_writing(*file, options, mode);
+  if (ready.code() == Code::kBusy) {
+    ready = Status(Code::kBusy, options.path + ": locked by " + whoever_locks(options.path), 0,
+                   ready.sqlite_code());
+  }
   if (!ready.ok()) return ready;
   return file;
 }

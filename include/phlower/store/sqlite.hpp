@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,10 +17,15 @@
 
 namespace phlower::sqlite {
 
+/// An extended result of our own: somebody wrote a file that was read without locks.
+inline constexpr int kChangedUnderReader = SQLITE_IOERR | (121 << 8);
+
 /// The code for an (extended) SQLite result and the errno that stood behind it.
 inline Code code_of(int result, int sys_errno = 0) noexcept {
   if (sys_errno == ENOSPC || sys_errno == EDQUOT) return Code::kDiskFull;
   if (result == SQLITE_READONLY_DBMOVED) return Code::kNotFound;
+  // A journal that only a writer can roll back; often one that is gone at the next try.
+  if (result == kChangedUnderReader || result == SQLITE_READONLY_ROLLBACK) return Code::kReload;
   switch (result & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -71,6 +77,15 @@ inline Status error(sqlite3* db, int result, std::string_view path, std::string_
   text += ": ";
   text += db != nullptr && same ? sqlite3_errmsg(db) : sqlite3_errstr(result);
   const int shown = same ? extended : result;
+  if (shown == kChangedUnderReader || shown == SQLITE_READONLY_ROLLBACK) {
+    return Status(Code::kReload, std::string(path) + ": was changed while it was read; ask again",
+                  0, shown);
+  }
+  if (sys_errno != 0) {
+    text += " (";
+    text += std::strerror(sys_errno);
+    text += sys_errno == EMFILE ? "; raise the limit, ulimit -n)" : ")";
+  }
   return Status(code_of(shown, sys_errno), std::move(text), sys_errno, shown);
 }
 }  // namespace detail
@@ -179,11 +194,10 @@ class Statement {
 };
 
 enum class Access : std::uint8_t {
-  kCreate,         // read and write, made when missing
-  kReadWrite,      // read and write, must exist
-  kReadOnly,       // sees what is in the WAL; may leave a -shm file beside a WAL database
-  kFrozen,         // the main file alone, without locks or side files: touches nothing at all
-  kFrozenWithLog,  // the same with what is in the WAL, whose index is made in memory
+  kCreate,     // read and write, made when missing
+  kReadWrite,  // read and write, must exist
+  kReadOnly,   // sees what is in the WAL; may leave a -shm file beside a WAL database
+  kFrozen,     // the main file alone, without locks: for what is never written again
 };
 
 /// One open database file. Thread safety: one thread at a time. Blocks: on disk, never on locks
@@ -208,19 +222,11 @@ class Connection {
         flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
         name = "file:" + uri_path(path) + "?immutable=1";
         break;
-      case Access::kFrozenWithLog:
-        flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
-        name = "file:" + uri_path(path) + "?vfs=unix-none";
-        break;
     }
     sqlite3* raw = nullptr;
     const int result = sqlite3_open_v2(name.c_str(), &raw, flags, vfs);
     made.db_.reset(raw);
     if (result != SQLITE_OK) return detail::error(raw, result, path, "open");
-    if (access == Access::kFrozenWithLog) {
-      // Before the first read: only then is no -shm made.
-      if (Status own = made.exec("PRAGMA locking_mode = EXCLUSIVE"); !own.ok()) return own;
-    }
     const bool write = access == Access::kCreate || access == Access::kReadWrite;
     if (write && sqlite3_db_readonly(raw, "main") != 0) {
       return Status(Code::kPermission, path + ": open: the file can be read but not written");

@@ -128,7 +128,6 @@ class Store final : public HistoryStore {
       : retention_(retention),
         mode_(mode),
         kind_(file.kind),
-        frozen_(file.frozen),
         page_size_(page_size),
         can_reclaim_(can_reclaim),
         db_(std::move(file.db)),
@@ -147,7 +146,6 @@ class Store final : public HistoryStore {
   RetentionOptions retention_;
   OpenMode mode_;
   FileKind kind_;
-  bool frozen_;
   std::uint32_t page_size_;
   bool can_reclaim_;
   sqlite::Connection db_;  // before everything that holds its statements

@@ -241,18 +241,16 @@ inline Counts Store::counts() const {
 
 // -- Reads --------------------------------------------------------------------------------------
 
-/// A file that nobody had open was read without locks; once somebody has, that is not safe.
+/// A file that nobody had open was only looked at; once somebody has written it, it is opened anew.
 inline Status Store::thaw() {
-  if (!frozen_ || !open_detail::is_open_somewhere(path())) return Status();
-  auto db = sqlite::Connection::open(path(), sqlite::Access::kReadOnly);
+  if (!sqlite::is_stale(db_)) return Status();
+  auto db = open_reader(path());
   if (!db.ok()) return db.status();
-  if (Status set = sqlite::set_reader_pragmas(*db); !set.ok()) return set;
   auto look = look_at_tables(*db);
   if (!look.ok()) return look.status();
   families_.clear();
   sources_.clear();
-  db_ = std::move(*db);
-  frozen_ = false;
+  db_ = *std::move(db);
   census_.reset();
   return families_.relist(look->families, false);
 }
