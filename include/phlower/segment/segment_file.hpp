@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -125,9 +126,11 @@ inline Result<sqlite::Connection> open_for_writing(const std::string& path, Stor
   return db;
 }
 
-/// What is sealed has no log. Errors: kCorrupt.
+/// What is sealed has no log, or an empty one. Errors: kCorrupt.
 inline Status check_sealed(const sqlite::Connection& db) {
-  if (!reader_detail::in_wal_mode(db)) return Status();
+  struct ::stat log {};
+  const bool has_log = ::stat((db.path() + "-wal").c_str(), &log) == 0 && log.st_size > 0;
+  if (!has_log || !reader_detail::in_wal_mode(db)) return Status();
   return Status(Code::kCorrupt,
                 db.path() +
                     ": was not sealed yet, but the catalog says so: a copy that was taken while an "
