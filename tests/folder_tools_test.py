@@ -38,8 +38,10 @@ class FolderTools(unittest.TestCase):
         return self.run_tool(REPLAY, CAPTURE, "--data", self.data, "--ring", self.ring, *words,
                              code=code)
 
-    def query(self, *words, code=0):
-        return self.run_tool(QUERY, *words, "--data", self.data, code=code)
+    def query(self, command, *words, code=0):
+        """The answer as JSON, as programs ask for it."""
+        as_json = [] if command == "export" else ["--json"]
+        return self.run_tool(QUERY, command, *words, *as_json, "--data", self.data, code=code)
 
     def export(self, *words):
         return [json.loads(line) for line in self.query("export", *words).stdout.splitlines()]
@@ -120,7 +122,8 @@ class FolderTools(unittest.TestCase):
         time.sleep(0.5)
         out = open(os.path.join(self.dir, "followed"), "w+")
         self.addCleanup(out.close)
-        follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow", "--limit", "5"],
+        follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow", "--limit", "5",
+                                     "--json"],
                                     stdout=out)
         self.addCleanup(follower.kill)
         counts = []
@@ -198,7 +201,7 @@ class FolderTools(unittest.TestCase):
                                     stdout=subprocess.PIPE, text=True)
         time.sleep(1.2)
         follower.send_signal(signal.SIGINT)
-        self.assertEqual(len(follower.communicate(timeout=20)[0].splitlines()), 3)
+        self.assertEqual(len(follower.communicate(timeout=20)[0].splitlines()), 1 + 3)  # a head
 
     def test_adopts_a_file_and_lets_it_go_or_rescues_its_newest_hours(self):
         old = self.old_file()
@@ -256,7 +259,8 @@ class FolderTools(unittest.TestCase):
                        "(SELECT min(task_id) FROM invocations)")
         out = open(os.path.join(self.dir, "followed"), "w+")
         self.addCleanup(out.close)
-        follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow"], stdout=out)
+        follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow", "--json"],
+                                    stdout=out)
         self.addCleanup(follower.kill)
         time.sleep(0.6)
         self.replay("--layout", "single", "--rate", "100", "--records", "30", "--quiet")

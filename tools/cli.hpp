@@ -1,24 +1,22 @@
 // What the command lines of all tools have in common: --json, --quiet, --version, examples under
-// --help, exit codes.
+// --help.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "exit_codes.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/store/sqlite.hpp"
 #include "phlower/version.hpp"
 
 namespace phlower::tools {
 
-inline constexpr int kExitDone = 0;
-inline constexpr int kExitProblem = 1;  // not done, or a problem was found
-inline constexpr int kExitUsage = 2;    // wrong usage or wrong configuration
+inline constexpr const char* kJsonLine = "one JSON object on the last line of stdout";
 
 struct CommonOptions {
   bool json = false;
@@ -35,17 +33,11 @@ inline std::string version_text() {
   return text;
 }
 
-/// One clear line on stderr; returns the exit code of wrong usage.
-inline int usage_error(std::string_view tool, const Status& status) {
-  std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(tool.size()), tool.data(),
-               std::string(status.message()).c_str());
-  return kExitUsage;
-}
-
 /// Parses; a value means: end with this exit code.
 inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv,
-                                             CommonOptions& common, std::string_view examples) {
-  app.add_flag("--json", common.json, "one JSON object on the last line of stdout");
+                                             CommonOptions& common, std::string_view examples,
+                                             const char* json = kJsonLine) {
+  app.add_flag("--json", common.json, json);
   app.add_flag("--quiet", common.quiet, "no progress and no table");
   app.set_version_flag("--version", version_text());
   app.footer(std::string(examples));

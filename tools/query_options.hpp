@@ -9,28 +9,32 @@
 #include <string>
 
 #include "cli.hpp"
-#include "phlower/config/options_yaml.hpp"
+#include "find_data.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/moment.hpp"
+#include "phlower/ground/units.hpp"
 #include "phlower/store/query.hpp"
 
 namespace phlower::tools {
 
 struct QueryOptions {
   CommonOptions common;
-  std::string data = Options().store.path;
-  std::string task_id;  // of `get`
+  std::string data;
+  std::string data_from;  // what named it, for an error
+  std::string task_id;    // of `get`
   Query query;
   bool follow = false;
   bool utc = false;
   bool by_minute = false;  // of `count`
+  bool by_count = false;   // of `count`: the largest first
   bool csv = false;        // of `export`
   bool all = false;        // of `export`: as many as there are
+  std::optional<Nanoseconds> max_time;
   std::optional<RetentionOptions> retention;
 };
 
 struct QueryText {
-  std::string config, since, until, cursor, format = "ndjson";
+  std::string data, config, since, until, cursor, max_time, sort = "name", format = "ndjson";
 };
 
 inline constexpr const char* kQueryExamples =
@@ -41,11 +45,15 @@ inline constexpr const char* kQueryExamples =
     "  phlower-query count --since 1h --by-minute\n"
     "  phlower-query times --task shop.orders.pack --since 1d\n"
     "  phlower-query export --since 2026-11-23T00:00 --until 2026-11-24T00:00 --format csv\n"
-    "WHEN is a time before now (90m, 2h, 1d, 1w), now, today, yesterday, yesterday 18:30; 03:00, "
-    "the\n"
-    "last one that was; 2026-11-23, 2026-11-23T18:30:05 (or with a space), 24:00 for the end of a\n"
-    "day, with Z or +01:00 for a zone; Unix seconds. Without a zone it is this machine's, or UTC\n"
-    "with --utc; of an hour that comes twice when clocks are set back, the first.\n";
+    "The history is that of --data, else of PHLOWER_DATA, else of store.path in --config\n"
+    "(phlower.yaml, or agent.yaml, whose plugin.config is followed) or in\n"
+    "/etc/phlower/phlower.yaml where that exists, else ./phlower-data.\n"
+    "WHEN is a time before now (90m, 2h, 1d, 1w); now, today, yesterday, yesterday 18:30;\n"
+    "03:00, the last one that was; 2026-11-23, 2026-11-23T18:30:05 (or with a space), 24:00 for\n"
+    "the end of a day, with Z or +01:00 for a zone; Unix seconds. Without a zone it is this\n"
+    "machine's, or UTC with --utc; of an hour that comes twice, the first.\n"
+    "Exit: 0 done, 1 not done or not there, 2 wrong usage or configuration, 3 --max-time was up;\n"
+    "Ctrl-C and SIGTERM end it as such (130, 143 in a shell), --follow and nothing else with 0.\n";
 
 /// This machine's zone, as TZ or /etc/localtime has it.
 inline std::int64_t machine_offset(std::int64_t at) {
@@ -55,9 +63,8 @@ inline std::int64_t machine_offset(std::int64_t at) {
 }
 
 inline void declare_data(CLI::App& command, QueryOptions& options, QueryText& text) {
-  command.add_option("--data", options.data, "the data folder, or a database file")
-      ->type_name("PATH");
-  command.add_option("--config", text.config, "path and retention from a YAML file")
+  command.add_option("--data", text.data, "the data folder, or a database file")->type_name("PATH");
+  command.add_option("--config", text.config, "path and retention from phlower.yaml or agent.yaml")
       ->type_name("FILE");
   command.add_flag("--utc", options.utc, "times in UTC instead of this machine's zone");
 }
@@ -77,15 +84,9 @@ inline void declare_filters(CLI::App& command, QueryOptions& options, QueryText&
   command.add_option("--until", text.until, "the same; not included")->type_name("WHEN");
 }
 
-/// Errors: kInvalidArgument, kInvalidConfig; exit 2.
-inline Status understand(const QueryText& text, WallTime now, bool data_given,
-                         QueryOptions& options) {
-  if (!text.config.empty()) {
-    auto loaded = load_options(text.config);
-    if (!loaded.ok()) return loaded.status();
-    if (!data_given) options.data = loaded->store.path;
-    options.retention = loaded->retention;
-  }
+namespace understand_detail {
+
+inline Status read_times(const QueryText& text, WallTime now, QueryOptions& options) {
   const auto moment = [&](const char* name, const std::string& from, std::int64_t& to) {
     if (from.empty()) return Status();
     const auto parsed = parse_moment(from, now, options.utc ? utc_offset : machine_offset);
@@ -94,22 +95,49 @@ inline Status understand(const QueryText& text, WallTime now, bool data_given,
     }
     return parsed.status().with_context(name);
   };
-  if (Status status = moment("--since", text.since, options.query.from_us); !status.ok()) {
-    return status;
+  Status status = moment("--since", text.since, options.query.from_us);
+  if (status.ok()) status = moment("--until", text.until, options.query.until_us);
+  if (!status.ok() || text.max_time.empty()) return status;
+  const auto most = parse_duration(text.max_time);
+  if (most.ok() && most->count() > 0) options.max_time = *most;
+  return most.ok() && most->count() == 0
+             ? Status(Code::kInvalidArgument, "--max-time: must be longer than 0s")
+             : most.status().with_context("--max-time");
+}
+
+// Of two words the second or neither.
+inline Status read_choice(const char* name, const std::string& text, const char* usual,
+                          const char* other, bool& is_other) {
+  is_other = text == other;
+  if (is_other || text == usual) return Status();
+  return Status(Code::kInvalidArgument, std::string(name) + ": " + shown_text(text) +
+                                            " is neither " + usual + " nor " + other);
+}
+
+}  // namespace understand_detail
+
+/// Errors: kInvalidArgument, kInvalidConfig; exit 2.
+inline Status understand(const QueryText& text, WallTime now, const Surroundings& around,
+                         QueryOptions& options) {
+  namespace ud = understand_detail;
+  Status status = ud::read_times(text, now, options);
+  if (status.ok()) {
+    status = ud::read_choice("--format", text.format, "ndjson", "csv", options.csv);
   }
-  if (Status status = moment("--until", text.until, options.query.until_us); !status.ok()) {
-    return status;
+  if (status.ok()) {
+    status = ud::read_choice("--sort", text.sort, "name", "count", options.by_count);
   }
+  if (!status.ok()) return status;
   if (!text.cursor.empty()) {
     auto cursor = Cursor::parse(text.cursor);
     if (!cursor.ok()) return cursor.status().with_context("--after");
     options.query.after = *std::move(cursor);
   }
-  options.csv = text.format == "csv";
-  if (!options.csv && text.format != "ndjson") {
-    return Status(Code::kInvalidArgument,
-                  "--format: '" + text.format + "' is neither ndjson nor csv");
-  }
+  auto found = find_data({text.data, text.config}, around);
+  if (!found.ok()) return found.status();
+  options.data = std::move(found->path);
+  options.data_from = std::move(found->from);
+  options.retention = found->retention;
   return Status();
 }
 

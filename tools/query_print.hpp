@@ -1,19 +1,31 @@
-// Records and figures as phlower-query shows them: tables for people, JSON and CSV for programs.
+// Records and figures as phlower-query shows them to people. Whatever stands in a row, its table
+// stays a table: control characters and the like are shown escaped.
 #pragma once
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstddef>
 #include <ctime>
-#include <map>
 #include <string>
+#include <string_view>
 
-#include "json_out.hpp"
+#include "phlower/ground/text.hpp"
 #include "phlower/record/record.hpp"
 #include "phlower/store/query.hpp"
+#include "terminal.hpp"
 
 namespace phlower::tools {
+
+/// How a table is to look.
+struct TableStyle {
+  bool utc = false;
+  std::size_t columns = 0;  // of the terminal; 0: there is none, and nothing is cut
+
+  /// A row's time, state, runtime, id and name do not fit beside each other.
+  bool narrow() const { return columns > 0 && columns < 120; }
+};
 
 /// "2026-11-23 18:30:05.123" in this machine's zone or in UTC; "-" where it is not known.
 inline std::string shown_time(UnixSeconds time, bool utc) {
@@ -24,38 +36,51 @@ inline std::string shown_time(UnixSeconds time, bool utc) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", fields, ms % 1000);
 }
 
-/// Bytes that are no text, and those that move a terminal's cursor, are shown as '?'.
-inline std::string printable(std::string_view text) {
-  std::string shown;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    shown += (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f ? '?' : c;
-  }
-  return shown;
-}
-
 inline std::string shown_runtime(double ms) {
   if (ms < 0) return "-";
   return ms < 1000 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.2f} s", ms / 1000);
 }
 
+inline std::string shown_name(std::string_view name) {
+  return name.empty() ? "-" : printable(name);
+}
+
 inline UnixSeconds row_time(const Record& record) { return record.view().version_time(); }
 
-inline std::string list_head(bool utc) {
-  return fmt::format("{:<23}  {:<8}  {:>10}  {:<36}  {}\n", utc ? "time (UTC)" : "time (local)",
-                     "state", "runtime", "task id", "task");
+inline std::string table_line(std::string_view text, const TableStyle& style) {
+  return fitted(text, style.columns) + "\n";
 }
-inline std::string list_line(const Record& record, bool utc) {
-  std::string line = fmt::format(
-      "{:<23}  {:<8}  {:>10}  {:<36}  {}", shown_time(row_time(record), utc), record.state,
-      shown_runtime(record.runtime_ms), printable(record.task_id), printable(record.task_name));
-  if (!record.exception_type.empty()) line += "  " + printable(record.exception_type);
-  return line + "\n";
+
+inline std::string list_head(const TableStyle& style) {
+  const char* const time = style.utc ? "time (UTC)" : "time (local)";
+  if (style.narrow()) {
+    return table_line(fmt::format("{:<23}  {:<8}  {:>10}  exception", time, "state", "runtime"),
+                      style) +
+           table_line(fmt::format("    {:<36}  task", "task id"), style);
+  }
+  return table_line(
+      fmt::format("{:<23}  {:<8}  {:>10}  {:<36}  task", time, "state", "runtime", "task id"),
+      style);
+}
+
+inline std::string list_line(const Record& record, const TableStyle& style) {
+  const std::string when =
+      fmt::format("{:<23}  {:<8}  {:>10}", shown_time(row_time(record), style.utc),
+                  printable(record.state), shown_runtime(record.runtime_ms));
+  const std::string what =
+      fmt::format("{:<36}  {}", printable(record.task_id), shown_name(record.task_name));
+  const std::string exception =
+      record.exception_type.empty() ? "" : "  " + printable(record.exception_type);
+  if (style.narrow()) {
+    return table_line(when + exception, style) + table_line("    " + what, style);
+  }
+  return table_line(when + "  " + what + exception, style);
 }
 
 inline std::string whole_record(const Record& record, bool utc) {
   std::string text;
-  const auto line = [&text](const char* name, const std::string& value) {
+  const auto line = [&text](const char* name, std::string_view from) {
+    const std::string value = printable(from, "\n\t");
     if (value.find('\n') == std::string::npos) {
       text += fmt::format("{:<10} {}\n", name, value.empty() ? "-" : value);
       return;
@@ -67,89 +92,54 @@ inline std::string whole_record(const Record& record, bool utc) {
       at = end + 1;
     }
   };
-  line("task id", printable(record.task_id));
-  line("task", printable(record.task_name));
+  line("task id", record.task_id);
+  line("task", record.task_name);
   line("state", record.state);
   line("received", shown_time(record.received_at, utc));
   line("started", shown_time(record.started_at, utc));
   line("finished", shown_time(record.finished_at, utc));
   line("runtime", shown_runtime(record.runtime_ms));
-  line("worker", printable(record.worker));
-  line("queue", printable(record.queue));
-  line("exception", printable(record.exception_type));
-  line("args", printable(record.args));
-  line("kwargs", printable(record.kwargs));
-  if (!record.traceback.empty()) line("traceback", printable(record.traceback));
+  line("worker", record.worker);
+  line("queue", record.queue);
+  line("exception", record.exception_type);
+  line("args", record.args);
+  line("kwargs", record.kwargs);
+  if (!record.traceback.empty()) line("traceback", record.traceback);
   if ((record.flags & kDetailsCut) != 0) line("note", "details were cut to their limit");
   if ((record.flags & kDetailsShed) != 0) line("note", "details were shed: the ring was filling");
   return text;
 }
 
-/// The names of the origin's columns; null for what is not known.
-inline nlohmann::ordered_json to_json(const Record& record) {
-  using Json = nlohmann::ordered_json;
-  const auto text = [](const std::string& value) { return value.empty() ? Json() : Json(value); };
-  const auto time = [](double value) { return value > 0 ? Json(value) : Json(); };
-  Json json = {{"task_id", record.task_id},
-               {"task_name", text(record.task_name)},
-               {"state", record.state},
-               {"received_at", time(record.received_at)},
-               {"started_at", time(record.started_at)},
-               {"finished_at", time(record.finished_at)},
-               {"runtime_ms", record.runtime_ms >= 0 ? Json(record.runtime_ms) : Json()},
-               {"worker", text(record.worker)},
-               {"queue", text(record.queue)},
-               {"exception_type", text(record.exception_type)},
-               {"args_preview", text(record.args)},
-               {"kwargs_preview", text(record.kwargs)},
-               {"traceback_snippet", text(record.traceback)}};
-  if (record.flags != 0) {
-    json["details_cut"] = (record.flags & kDetailsCut) != 0;
-    json["details_shed"] = (record.flags & kDetailsShed) != 0;
-  }
-  return json;
+inline std::string count_line(const CountKey& key, std::uint64_t rows, bool by_minute,
+                              const TableStyle& style) {
+  const UnixSeconds minute = static_cast<double>(key.minute) * 60;
+  const std::string when =
+      by_minute ? fmt::format("{:<16}  ", shown_time(minute, style.utc).substr(0, 16)) : "";
+  return table_line(fmt::format("{:>12}  {:<8}  {}{}", rows, printable(key.state), when,
+                                shown_name(key.task_name)),
+                    style);
 }
 
-/// One line; text that is no UTF-8 has its bad bytes replaced.
-inline std::string dumped(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+/// A quantile in milliseconds; below 0: not known.
+inline double quantile_ms(const Histogram& of, double quantile) {
+  return of.count() == 0 ? -1 : static_cast<double>(of.quantile(quantile)) / 1e6;
 }
 
-inline constexpr const char* kCsvHead =
-    "task_id,task_name,state,received_at,started_at,finished_at,runtime_ms,worker,queue,"
-    "exception_type,args_preview,kwargs_preview,traceback_snippet\r\n";
-
-/// As RFC 4180 has it.
-inline std::string csv_line(const Record& record) {
-  std::string line;
-  const auto field = [&line](const std::string& value) {
-    if (!line.empty()) line += ',';
-    if (value.find_first_of(",\"\r\n") == std::string::npos) {
-      line += value;
-      return;
-    }
-    line += '"';
-    for (const char c : value) {
-      if (c == '"') line += '"';
-      line += c;
-    }
-    line += '"';
+inline std::string times_head(const TableStyle& style) {
+  return table_line(fmt::format("{:>8}  {:>9} {:>9} {:>9}  {:>10} {:>9}  {}", "runs", "p50", "p95",
+                                "p99", "pickup p50", "p95", "task"),
+                    style);
+}
+inline std::string times_line(const std::string& name, const TaskTimes& times,
+                              const TableStyle& style) {
+  const auto shown = [](const Histogram& of, double quantile) {
+    return shown_runtime(quantile_ms(of, quantile));
   };
-  const auto number = [](double value, bool known) {
-    return known ? fmt::format("{}", value) : std::string();
-  };
-  field(record.task_id);
-  field(record.task_name);
-  field(record.state);
-  for (const double time : {record.received_at, record.started_at, record.finished_at}) {
-    field(number(time, time > 0));
-  }
-  field(number(record.runtime_ms, record.runtime_ms >= 0));
-  for (const std::string* text : {&record.worker, &record.queue, &record.exception_type,
-                                  &record.args, &record.kwargs, &record.traceback}) {
-    field(*text);
-  }
-  return line + "\r\n";
+  return table_line(
+      fmt::format("{:>8}  {:>9} {:>9} {:>9}  {:>10} {:>9}  {}", times.runtime.count(),
+                  shown(times.runtime, 0.5), shown(times.runtime, 0.95), shown(times.runtime, 0.99),
+                  shown(times.pickup, 0.5), shown(times.pickup, 0.95), shown_name(name)),
+      style);
 }
 
 }  // namespace phlower::tools

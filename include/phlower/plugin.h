@@ -244,7 +244,7 @@ typedef struct phlower_histogram {
 typedef struct phlower_query {
   uint32_t struct_size;
   uint32_t limit;         /* 0: 100; at most 10,000 */
-  phlower_text task_name; /* these four: exactly this */
+  phlower_text task_name; /* these four: exactly this; a state in letters of either case */
   phlower_text state;
   phlower_text worker;
   phlower_text queue;

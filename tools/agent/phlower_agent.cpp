@@ -5,15 +5,16 @@
 #include <optional>
 #include <string>
 
+#include "../exit_codes.hpp"
 #include "agent.hpp"
 #include "phlower/version.hpp"
 
 namespace phlower::agent {
 namespace {
 
-constexpr int kExitDone = 0;
-constexpr int kExitProblem = 1;
-constexpr int kExitUsage = 2;  // wrong usage or wrong configuration
+using tools::kExitDone;
+using tools::kExitProblem;
+using tools::kExitUsage;
 
 constexpr const char* kExamples = R"(Examples:
   phlower-agent --config /etc/phlower/agent.yaml
@@ -26,7 +27,7 @@ Every key of the configuration is explained in config/agent.yaml. Exit codes: 0 
 1 a problem, 2 wrong usage or wrong configuration.)";
 
 int complain(const Status& status) {
-  std::fprintf(stderr, "phlower-agent: %s\n", std::string(status.message()).c_str());
+  tools::complain("phlower-agent", status);
   return status.code() == Code::kInvalidConfig ? kExitUsage : kExitProblem;
 }
 

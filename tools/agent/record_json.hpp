@@ -1,10 +1,10 @@
 // Rows of the history as JSON, with the names that phlower-query prints.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <string_view>
 
-#include "../json_out.hpp"
+#include "../record_json.hpp"
 #include "phlower/plugin.h"
 
 namespace phlower::agent {
@@ -15,42 +15,31 @@ inline std::string_view text_of(const phlower_text& text) {
   return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
 }
 
-/// null for what is not known; times in Unix seconds.
+/// As phlower-query prints them. Times are whole microseconds, which is what rows have.
 inline Json record_json(const phlower_record& record, bool details) {
-  const auto text = [](const phlower_text& value) {
-    return value.size == 0 ? Json() : Json(text_of(value));
+  const auto time = [](std::int64_t ns) { return static_cast<double>(ns / 1000) / 1e6; };
+  RecordView view;
+  view.task_id = text_of(record.task_id);
+  view.task_name = text_of(record.task_name);
+  view.state = text_of(record.state);
+  view.received_at = time(record.received_at_ns);
+  view.started_at = time(record.started_at_ns);
+  view.finished_at = time(record.finished_at_ns);
+  view.runtime_ms = record.runtime_ns >= 0 ? static_cast<double>(record.runtime_ns) / 1e6 : -1;
+  view.worker = text_of(record.worker);
+  view.queue = text_of(record.queue);
+  view.exception_type = text_of(record.exception_type);
+  view.args = text_of(record.args);
+  view.kwargs = text_of(record.kwargs);
+  view.traceback = text_of(record.traceback);
+  const auto flag = [&record](int from, RecordFlag to) {
+    return (record.flags & from) != 0 ? to : 0;
   };
-  const auto time = [](std::int64_t ns) {
-    const std::int64_t us = ns / 1000;  // which is what rows have
-    return us > 0 ? Json(static_cast<double>(us) / 1e6) : Json();
-  };
-  Json json = {
-      {"task_id", text_of(record.task_id)},
-      {"task_name", text(record.task_name)},
-      {"state", text_of(record.state)},
-      {"received_at", time(record.received_at_ns)},
-      {"started_at", time(record.started_at_ns)},
-      {"finished_at", time(record.finished_at_ns)},
-      {"runtime_ms",
-       record.runtime_ns >= 0 ? Json(static_cast<double>(record.runtime_ns) / 1e6) : Json()},
-      {"worker", text(record.worker)},
-      {"queue", text(record.queue)},
-      {"exception_type", text(record.exception_type)}};
-  if (details) {
-    json["args_preview"] = text(record.args);
-    json["kwargs_preview"] = text(record.kwargs);
-    json["traceback_snippet"] = text(record.traceback);
-  }
-  if (record.flags != 0) {
-    json["details_cut"] = (record.flags & PHLOWER_RECORD_CUT) != 0;
-    json["details_shed"] = (record.flags & PHLOWER_RECORD_SHED) != 0;
-  }
-  return json;
+  view.flags = static_cast<std::uint16_t>(flag(PHLOWER_RECORD_CUT, kDetailsCut) |
+                                          flag(PHLOWER_RECORD_SHED, kDetailsShed));
+  return tools::record_json(view, details);
 }
 
-/// Text that is no UTF-8 has its bad bytes replaced.
-inline std::string dumped(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+using tools::dumped;
 
 }  // namespace phlower::agent

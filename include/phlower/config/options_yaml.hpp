@@ -16,6 +16,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "phlower/config/config_errors.hpp"
 #include "phlower/config/options.hpp"
@@ -163,6 +164,21 @@ inline bool is_clean(std::string_view text, ConfigErrors& errors) {
   return true;
 }
 
+/// Keeps the names of the sections and nothing else.
+struct SectionNames {
+  std::vector<std::string> names;
+
+  bool section(TextPlace, const std::string& name) {
+    names.push_back(name);
+    return false;
+  }
+  static bool key(TextPlace, const std::string&) { return false; }
+  static void set(TextPlace, const std::string&, bool) {}
+  static void fail(TextPlace, const std::string&) {}
+  static void leave_section() {}
+  static void leave_key() {}
+};
+
 inline std::string in_quotes(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out = "\"";
@@ -210,6 +226,22 @@ Result<OptionsT> parse_options(std::string_view text, std::string_view name) {
   const OptionsT& options = reader.finish();
   if (!errors.empty()) return errors.status(name);
   return options;
+}
+
+/// The names of the sections of a configuration, known or not, as far as `text` is YAML.
+inline std::vector<std::string> config_sections(std::string_view text) {
+  yaml_detail::SectionNames reader;
+  ConfigErrors errors;
+  if (text.size() > kConfigMaxBytes || !yaml_detail::is_clean(text, errors)) return {};
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    yaml_detail::Events events(reader, errors);
+    parser.HandleNextDocument(events);
+  } catch (const std::exception&) {
+    return reader.names;
+  }
+  return reader.names;
 }
 
 /// The text of the configuration file `path`. Errors: kNotFound, kPermission, kIo; kInvalidConfig

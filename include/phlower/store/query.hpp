@@ -42,7 +42,7 @@ struct Cursor {
 /// Which rows; an empty text asks for nothing.
 struct Query {
   std::string task_name;
-  std::string state;
+  std::string state;  // letters of either case
   std::string worker;
   std::string queue;
   std::string text;  // somewhere in args, kwargs, traceback or exception, letters of either case
@@ -113,12 +113,18 @@ inline bool contains_text(std::string_view text, std::string_view needle) noexce
   return false;
 }
 
+/// Whether two words are the same, ASCII letters of either case.
+inline bool same_word(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && contains_text(a, b);
+}
+
 /// All but time, cursor and text.
 inline bool matches_fields(const Query& query, const Record& record) noexcept {
   const auto same = [](const std::string& wanted, const std::string& is) {
     return wanted.empty() || wanted == is;
   };
-  return same(query.task_name, record.task_name) && same(query.state, record.state) &&
+  return same(query.task_name, record.task_name) &&
+         (query.state.empty() || same_word(query.state, record.state)) &&
          same(query.worker, record.worker) && same(query.queue, record.queue);
 }
 
