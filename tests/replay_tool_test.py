@@ -77,10 +77,42 @@ class ReplayTool(unittest.TestCase):
         self.assertIn("age at commit", done.stdout)
         self.assertIn("newest of", done.stdout)
 
+    def test_plays_the_same_again_into_one_history_and_into_another_over_one_ring(self):
+        spike = (CAPTURE, "--rate", "max", "--records", 2000, "--producers", 2)
+        for turn, (name, layout) in enumerate([("a", "segmented"), ("a", "segmented"), ("b", "single"),
+                                               ("a", "segmented"), ("b", "single")]):
+            data = os.path.join(self.dir, name)
+            done = self.run_tool(*spike, "--seed", turn + 1, "--data", data, "--layout", layout, "--json")
+            result = json.loads(done.stdout.splitlines()[-1])
+            self.assertTrue(result["sums_hold"], done.stdout)
+            self.assertEqual((result["committed"], result["found"], result["in_ring"]), (2000, 0, 0))
+        with sqlite3.connect(os.path.join(self.dir, "b")) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM invocations").fetchall(), [(4000,)])
+
+    def test_plays_the_readme_s_own_lines_twice_over_one_ring(self):
+        for _ in range(2):
+            for data in ("history", "spike"):
+                more = ["--rate", "73k/min", "--duration", "1s", "--producers", 2] if data == "spike" else []
+                done = self.run_tool(CAPTURE, "--data", os.path.join(self.dir, data), "--layout", "segmented",
+                                     *more)
+                self.assertRegex(done.stdout, "both sums hold +yes")
+
+    def test_takes_what_a_run_that_was_stopped_left_and_says_how_much(self):
+        self.run_tool(CAPTURE, "--data", self.db)
+        left = subprocess.Popen(self.args(CAPTURE, "--rate", "max", "--records", 500, "--produce-only"),
+                                stdout=subprocess.PIPE, text=True)
+        left.communicate(timeout=60)
+        other = os.path.join(self.dir, "other")
+        done = self.run_tool(CAPTURE, "--data", other, "--layout", "segmented", "--json")
+        result = json.loads(done.stdout.splitlines()[-1])
+        self.assertTrue(result["sums_hold"], done.stdout)
+        self.assertEqual(result["found"], 500)
+        self.assertIn("was that of the history " + self.db, done.stderr)
+
     def test_plays_the_old_ways_too(self):
         for way in ("monolith", "batch50k"):
             for path in (self.db, self.ring):
-                if os.path.exists(path):
+                if os.path.exists(path) and path != self.ring:  # which they share
                     os.unlink(path)
             done = self.run_tool(CAPTURE, "--rate", 2000, "--records", 1000, "--backlog", 2000,
                                  "--baseline", way, "--json")

@@ -193,15 +193,16 @@ TEST(JudgeRing, DecidesByIdentityBootAndGeometry) {
   RingIdentity power = wanted;
   power.durability = 1;
   const Status ok;
-  EXPECT_EQ(judge_ring(ok, wanted, wanted, here, false), FoundRing::kAttach);
-  EXPECT_EQ(judge_ring(ok, wanted, wanted, elsewhere, false), FoundRing::kSalvage);
-  EXPECT_EQ(judge_ring(ok, other, wanted, here, false), FoundRing::kSalvage);
-  EXPECT_EQ(judge_ring(ok, power, wanted, here, false), FoundRing::kSalvage);
-  EXPECT_EQ(judge_ring(ok, wanted, wanted, here, true), FoundRing::kSalvage);
-  EXPECT_EQ(judge_ring(Status(Code::kCorrupt), {}, wanted, here, false), FoundRing::kBad);
-  EXPECT_EQ(judge_ring(Status(Code::kVersion), {}, wanted, here, false), FoundRing::kBad);
-  EXPECT_EQ(judge_ring(Status(Code::kNotOurs), {}, wanted, here, false), FoundRing::kRefuse);
-  EXPECT_EQ(judge_ring(Status(Code::kIo), {}, wanted, here, false), FoundRing::kRefuse);
+  EXPECT_EQ(judge_ring(ok, wanted, wanted, here, false, false), FoundRing::kAttach);
+  EXPECT_EQ(judge_ring(ok, wanted, wanted, elsewhere, false, false), FoundRing::kSalvage);
+  EXPECT_EQ(judge_ring(ok, other, wanted, here, false, false), FoundRing::kSalvage);
+  EXPECT_EQ(judge_ring(ok, power, wanted, here, false, false), FoundRing::kSalvage);
+  EXPECT_EQ(judge_ring(ok, wanted, wanted, here, true, false), FoundRing::kSalvage);
+  EXPECT_EQ(judge_ring(ok, wanted, wanted, here, false, true), FoundRing::kSalvage);
+  EXPECT_EQ(judge_ring(Status(Code::kCorrupt), {}, wanted, here, false, false), FoundRing::kBad);
+  EXPECT_EQ(judge_ring(Status(Code::kVersion), {}, wanted, here, false, false), FoundRing::kBad);
+  EXPECT_EQ(judge_ring(Status(Code::kNotOurs), {}, wanted, here, false, false), FoundRing::kRefuse);
+  EXPECT_EQ(judge_ring(Status(Code::kIo), {}, wanted, here, false, false), FoundRing::kRefuse);
 }
 
 }  // namespace

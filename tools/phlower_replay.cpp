@@ -98,11 +98,13 @@ Status run(const ReplayOptions& options, const Capture& capture, ReplayResult& r
   until.stopped = [&] {
     return stop_requested() || (timed && clock.mono() - begin >= options.duration);
   };
+  until.begin = [&] { producers.go(); };
   until.forever = options.engine_only && !options.until_drained;
   until.until_purged = options.until_purged;
   Live live(options.common.quiet);
   Status status;
   if (options.produce_only) {
+    producers.go();
     while (producers.running() && !stop_requested()) std::this_thread::sleep_for(Milliseconds(20));
     result.elapsed_s = std::chrono::duration<double>(clock.mono() - begin).count();
   } else if (options.baseline) {

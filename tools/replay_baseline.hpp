@@ -3,6 +3,8 @@
 // Debian's SQLite, as the origin had them.
 #pragma once
 
+#include <sys/random.h>
+
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -26,6 +28,8 @@ class ReplayBaseline {
   Status run(const Options& options, const RunUntil& until, Live& live, ReplayResult& result) {
     result.way = std::string(old_way_name(way_));
     if (Status status = open(options); !status.ok()) return status;
+    result.found = found_;
+    until.begin();
     const MonoTime begin = clock_.mono();
     std::thread purge([&] { purge_loop(options.retention); });
     Status status;
@@ -66,12 +70,19 @@ class ReplayBaseline {
     auto db = sqlite::Connection::open(options.store.path, sqlite::Access::kCreate);
     if (!db.ok()) return db.status();
     db_ = *std::move(db);
-    auto ring =
-        RingConsumer::open(options.ring, options.store.durability, clock_, [](const RingId& id) {
-          return RingPositions{id, {}, {}};
-        });
+    // A history of its own, which keeps no positions: all that it takes it holds in memory.
+    HistoryId history{};
+    if (::getrandom(history.data(), history.size(), 0) != static_cast<ssize_t>(history.size())) {
+      return Status::from_errno("getrandom");
+    }
+    RingHome home(history, options.store.path, [](const RingId& id) {
+      return RingPositions{id, {}, {}};
+    });
+    home.save = [](const RingPositions&) { return Status(); };
+    auto ring = RingConsumer::open(options.ring, options.store.durability, clock_, home);
     if (!ring.ok()) return ring.status();
     ring_ = *std::move(ring);
+    found_ = ring_->stats().unread;
     Status status = db_.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
     for (const std::string_view sql : {schema::kCreateInvocations, schema::kCreateDetails,
                                        schema::kCreateIndexes[0], schema::kCreateIndexes[1]}) {
@@ -159,6 +170,7 @@ class ReplayBaseline {
   sqlite::Statement invocation_;
   sqlite::Statement details_;
   std::unique_ptr<RingConsumer> ring_;
+  std::uint64_t found_ = 0;
   std::deque<Waiting> waiting_;
   std::mutex lock_;
   std::atomic<bool> stop_{false};

@@ -15,6 +15,7 @@ namespace phlower::tools {
 struct RunUntil {
   std::function<bool()> producing;
   std::function<bool()> stopped;
+  std::function<void()> begin = [] {};  // what waits for the ring to be there
   bool forever = false;
   bool until_purged = false;
 };
@@ -29,6 +30,8 @@ class ReplayEngine {
     auto opened = Engine::open(options, clock_, log_);
     if (!opened.ok()) return opened.status();
     engine_ = *std::move(opened);
+    found_ = engine_->ring_stats().unread;
+    until.begin();
     Status status;
     while (status.ok() && !ended(until)) {
       const TickReport tick = engine_->tick(Milliseconds(20));
@@ -40,6 +43,9 @@ class ReplayEngine {
         result.purged_ms = to_ms(static_cast<std::uint64_t>((clock_.mono() - begin).count()));
       }
       if (is_fatal(tick.status)) status = tick.status;
+      if (engine_->health().health == Health::kFailed && status.ok()) {
+        status = Status(Code::kIo, engine_->health().reason);  // nothing will be stored any more
+      }
       result.rss_bytes_max = std::max(result.rss_bytes_max, sampled_memory());
       if (live.due(clock_.mono())) show(live, clock_.mono() - begin);
       engine_->wait(tick);
@@ -75,6 +81,7 @@ class ReplayEngine {
 
   void report(ReplayResult& result) {
     const EngineStats& stats = engine_->stats();
+    result.found = found_ + stats.salvaged;
     result.committed = stats.committed;
     result.in_ring = engine_->ring_stats().unread;
     result.purged = stats.purged_invocations;
@@ -92,6 +99,7 @@ class ReplayEngine {
   Clock& clock_;
   Log log_;
   std::unique_ptr<Engine> engine_;
+  std::uint64_t found_ = 0;
   MonoTime next_sample_{};
 };
 

@@ -56,8 +56,8 @@ struct ProducerReport {
 class ProducerLoop {
  public:
   ProducerLoop(const Production& plan, const std::vector<Record>& templates, int index,
-               ProducerReport& report, const std::atomic<bool>& stop)
-      : plan_(plan), templates_(templates), index_(index), report_(report), stop_(stop) {}
+               ProducerReport& report, const std::atomic<bool>& go, const std::atomic<bool>& stop)
+      : plan_(plan), templates_(templates), index_(index), report_(report), go_(go), stop_(stop) {}
 
   void run() {
     if (!plan_.acked_path.empty()) {
@@ -74,6 +74,8 @@ class ProducerLoop {
 
   bool attach() {
     const MonoTime give_up = clock_.mono() + Seconds(30);
+    // A ring of an earlier run may be there, which the engine may yet replace.
+    while (!stopped() && !go_.load()) pause(Milliseconds(1));  // seq_cst
     while (!stopped()) {
       auto producer =
           Producer::attach(plan_.ring_path, plan_.limits, plan_.high_water_percent, clock_);
@@ -167,6 +169,7 @@ class ProducerLoop {
   const std::vector<Record>& templates_;
   int index_;
   ProducerReport& report_;
+  const std::atomic<bool>& go_;
   const std::atomic<bool>& stop_;
   SystemClock clock_;
   std::unique_ptr<Producer> producer_;
@@ -201,12 +204,17 @@ class Producers {
         if (::getppid() != parent) ::_exit(1);
         ::signal(SIGINT, SIG_IGN);  // the parent decides
         ::signal(SIGTERM, SIG_DFL);
-        ProducerLoop(plan, templates, i, shared_->reports[i], shared_->stop).run();
+        ProducerLoop(plan, templates, i, shared_->reports[i], shared_->go, shared_->stop).run();
         ::_exit(0);
       }
       children_.push_back(child);
     }
     return Status();
+  }
+
+  /// From here on they attach: the ring is there.
+  void go() {
+    if (shared_ != nullptr) shared_->go.store(true);  // seq_cst
   }
 
   void stop() {
@@ -234,6 +242,7 @@ class Producers {
 
  private:
   struct Shared {
+    std::atomic<bool> go{false};
     std::atomic<bool> stop{false};
     ProducerReport reports[kMostProducers];
   };

@@ -20,6 +20,7 @@ struct ReplayResult {
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
   std::uint64_t shed = 0;
+  std::uint64_t found = 0;  // records of earlier runs that waited in the ring, or in one set aside
   std::uint64_t committed = 0;
   std::uint64_t in_ring = 0;
   std::uint64_t purged = 0;  // rows
@@ -40,7 +41,7 @@ struct ReplayResult {
   /// The two sums of the promise. `accepted` and `offered` come from the producers, the others from
   /// the engine, so this compares two counts that were made apart.
   bool sums_hold() const {
-    return offered == accepted + refused && accepted == committed + in_ring;
+    return offered == accepted + refused && found + accepted == committed + in_ring;
   }
 };
 
@@ -59,6 +60,7 @@ inline nlohmann::ordered_json to_json(const ReplayResult& result, bool whole) {
       {"accepted", result.accepted},
       {"refused", result.refused},
       {"shed", result.shed},
+      {"found", result.found},
       {"committed", result.committed},
       {"in_ring", result.in_ring},
       {"sums_hold", whole ? nlohmann::ordered_json(result.sums_hold()) : nlohmann::ordered_json()},
@@ -97,6 +99,7 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
   line("accepted", format_count(result.accepted));
   line("refused", format_count(result.refused));
   line("details shed", format_count(result.shed));
+  if (result.found > 0) line("found in the ring", format_count(result.found));
   line("committed", fmt::format("{}  ({:.0f} records/s)", format_count(result.committed), rate));
   line("still in the ring", format_count(result.in_ring));
   if (whole) line("both sums hold", result.sums_hold() ? "yes" : "NO");

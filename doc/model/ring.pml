@@ -4,15 +4,18 @@
  * What is modelled: the control words with their transitions T1..T5, lane locks that the kernel
  * drops at death, attempt numbers, refusals, half-written bytes, the two scans, the position in the
  * database, rows and position committed as one, freeing, reaping, and the next holder of a lane.
+ * With HISTORIES 2 a consumer that starts is of either history, as 5.6 has it: `last` of the lanes and
+ * `unsettled` lie in the file, positions in the database of each.
  * What is not: the futex (its wait is capped, so a lost wake-up costs time and nothing else), the
  * free_epoch shortcut (it only turns a scan that would fail into none), checksums, reboots.
  * Spin interleaves whole steps in one order for all. That is enough here because processes meet in
  * one word per chunk, which is only ever changed by compare-and-swap; the memory orders are the
  * business of the test under ThreadSanitizer.
  *
- * Three rules can be left out by a define, and the model must then fail: FREE_BEFORE_COMMIT frees a
+ * Four rules can be left out by a define, and the model must then fail: FREE_BEFORE_COMMIT frees a
  * chunk before its rows are stored, ONE_SCAN reads after a single scan, REAP_UNLOCKED takes a chunk
- * without holding its lane.
+ * without holding its lane, TRUST_UNSETTLED lets another history go by the lanes of a consumer that
+ * died in a commit.
  *
  * One `atomic` is one step: at most one access to a word that another process may change, plus local
  * arithmetic. Locals are set back to 0 where their value is no longer needed, so that states which
@@ -36,6 +39,9 @@
 #ifndef CONSUMER_DEATHS
 #define CONSUMER_DEATHS 1
 #endif
+#ifndef HISTORIES
+#define HISTORIES 1
+#endif
 
 mtype = { FREE, OWNED, FULL };
 
@@ -47,14 +53,19 @@ Ctl ctl[CHUNKS];
 Data data[CHUNKS];
 byte seq[LANES];       /* attempts so far */
 byte refused[LANES];   /* drop_full */
+#if HISTORIES > 1
+byte last[LANES];      /* last_sequence, behind each commit */
+bit owner, unsettled;
+#endif
 
 /* ---- what the kernel holds ----------------------------------------------------------------- */
 bit locked[LANES];
 
 /* ---- what lies in the database ------------------------------------------------------------- */
 typedef Position { byte gen, used }
-Position stored[CHUNKS];
-short rows;            /* set of records, one bit each: see BIT */
+typedef Database { Position at[CHUNKS] }
+Database stored[HISTORIES];
+short rows;            /* set of records, one bit each, of all histories: see BIT */
 
 /* ---- for the assertions only --------------------------------------------------------------- */
 short accepted;        /* set of records whose T2 happened: their submit may have returned OK */
@@ -148,7 +159,7 @@ done:
 /* The consumer may die instead of its next step; the database keeps what was committed. */
 #define OR_CDIES                                                                       \
   :: atomic { consumer_deaths < CONSUMER_DEATHS -> consumer_deaths++;                  \
-              if :: reaping > 0 -> locked[reaping - 1] = 0 :: else fi; goto start }
+              if :: reaping > 0 -> locked[reaping - 1] = 0 :: else fi; reaping = 0; goto start }
 
 /* T4 free, of each chunk that is FULL and read to its end by `position`. */
 #define T4_FREE(position)                                                              \
@@ -177,19 +188,65 @@ proctype Consumer() {
   byte reaping;       /* 1 + the lane whose lock is held for T5 */
   short batch;        /* records read and not yet committed */
   bit last_pass, found;
+  bit own;            /* the history of this consumer */
 start:
+#if HISTORIES > 1
+  if /* without `unsettled` another history may come; with it the file waits for its own */
+#ifdef TRUST_UNSETTLED
+  :: atomic { true -> own = !owner }
+#else
+  :: atomic { !unsettled -> own = !owner }
+#endif
+  :: atomic { own = owner; goto known }
+  fi;
+  atomic { /* by the ring: stored up to the last record that its lane says was delivered */
+    i = 0; best = 0;
+    do
+    :: i < CHUNKS ->
+       if
+       :: ctl[i].state != FREE ->
+          stored[own].at[i].gen = ctl[i].gen; stored[own].at[i].used = 0; best = 0;
+          do
+          :: best < ctl[i].used && data[i].at[best].seq <= last[data[i].at[best].lane] ->
+             best++; stored[own].at[i].used = best
+          :: else -> best = 0; break
+          od
+       :: else
+       fi;
+       i++
+    :: else -> i = 0; break
+    od }
+  if
+  :: atomic { owner = own } /* behind the commit of the positions */
+  OR_CDIES
+  fi;
+known:
+#endif
   atomic { /* one step: nobody but a consumer changes a generation, and there is one consumer */
     best = 0; edge = 0; reaping = 0; batch = 0; last_pass = 0; found = 0;
     i = 0; do :: i < LANES -> limit[i] = 0; i++ :: else -> break od;
     i = 0;
     do
     :: i < CHUNKS ->
-       read[i] = (stored[i].gen == ctl[i].gen -> stored[i].used : 0);
+       read[i] = (stored[own].at[i].gen == ctl[i].gen -> stored[own].at[i].used : 0);
        /* A position never runs ahead of what producers committed. */
        assert(read[i] <= ctl[i].used);
        next[i] = read[i]; gen[i] = 0; seen[i] = 0; i++
     :: else -> i = 0; break
-    od }
+    od;
+#if HISTORIES > 1
+    /* The lanes as the positions have them: behind what was committed, nobody else writes them. */
+    best = 0;
+    do
+    :: best < LANES * TRIES ->
+       if :: ((rows >> best) & 1) && last[best / TRIES] < best % TRIES + 1 ->
+             last[best / TRIES] = best % TRIES + 1 :: else fi;
+       best++
+    :: else -> best = 0; break
+    od;
+    unsettled = 0
+#endif
+  }
 pass:
   atomic { last_pass = (working == 0); found = 0 }
 #ifndef ONE_SCAN
@@ -269,6 +326,12 @@ pass:
 #ifdef FREE_BEFORE_COMMIT
   T4_FREE(next[i]);
 #endif
+#if HISTORIES > 1
+  if
+  :: atomic { unsettled = 1 }
+  OR_CDIES
+  fi;
+#endif
   if
   :: atomic { /* COMMIT: rows and positions move together */
        assert((batch & ~accepted) == 0); /* nothing is stored that no producer committed */
@@ -278,7 +341,7 @@ pass:
        :: i < CHUNKS ->
           if
           :: next[i] != read[i] ->
-             stored[i].gen = gen[i]; stored[i].used = next[i]; read[i] = next[i]
+             stored[own].at[i].gen = gen[i]; stored[own].at[i].used = next[i]; read[i] = next[i]
           :: else
           fi;
           gen[i] = 0; i++
@@ -286,6 +349,20 @@ pass:
        od }
   OR_CDIES
   fi;
+#if HISTORIES > 1
+  do /* the lanes say what was committed, one after the other */
+  :: atomic {
+       i < LANES ->
+       best = TRIES;
+       do
+       :: best > 0 && !((rows >> (i * TRIES + best - 1)) & 1) -> best--
+       :: else -> break
+       od;
+       last[i] = best; best = 0; i++ }
+  :: atomic { i == LANES -> i = 0; unsettled = 0; break }
+  OR_CDIES
+  od;
+#endif
   T4_FREE(read[i]);
   do /* now and then: reap chunks whose holder is gone and that are read to their end */
   :: atomic {

@@ -24,13 +24,12 @@
 #include "phlower/config/options_fields.hpp"
 #include "phlower/engine/agenda.hpp"
 #include "phlower/engine/flush_slice.hpp"
+#include "phlower/engine/rings.hpp"
 #include "phlower/engine/stats.hpp"
 #include "phlower/engine/trouble.hpp"
 #include "phlower/engine/upkeep_slices.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
-#include "phlower/ring/consumer.hpp"
-#include "phlower/ring/salvage.hpp"
 #include "phlower/schedule/fair_queue.hpp"
 #include "phlower/schedule/weights.hpp"
 #include "phlower/segment/segmented_store.hpp"
@@ -93,24 +92,25 @@ class Engine {
     }
     const Nanoseconds left = report.next_due - clock_.mono();
     if (!report.may_wait || left <= Nanoseconds(0)) return;
-    if (agenda_->records_wait() || trouble_.blocking()) {
+    if (agenda_->records_wait() || trouble_.blocking() || !place_.ok()) {
       std::this_thread::sleep_for(left);  // one more record would not make anything due earlier
     } else {
-      ring_->wait(left);
+      rings_->current().wait(left);
     }
   }
 
   /// True when no record waits in the ring or in a ring of an earlier boot.
   bool drained() {
-    ring_->scan();
-    return salvages_.empty() && !ring_->has_unread();
+    rings_->current().scan();
+    return !rings_->any_set_aside() && !rings_->current().has_unread();
   }
 
   /// True when no record that was submitted before `then` waits.
   bool flushed(MonoTime then) {
     if (drained()) return true;
-    const MonoTime oldest(Nanoseconds(static_cast<std::int64_t>(ring_->oldest_pending_ns())));
-    return salvages_.empty() && oldest > then;
+    const MonoTime oldest(
+        Nanoseconds(static_cast<std::int64_t>(rings_->current().oldest_pending_ns())));
+    return !rings_->any_set_aside() && oldest > then;
   }
 
   /// The newest version of a task's row, if its retention is not over.
@@ -167,13 +167,16 @@ class Engine {
 
   HealthReport health() const {
     HealthReport report = trouble_.report(clock_.mono());
+    if (report.health != Health::kFailed && !place_.ok()) {
+      return {Health::kFailed, std::string(place_.message())};
+    }
     if (report.health != Health::kOk) return report;
     report.reason = store_->problem();
     if (!report.reason.empty()) report.health = Health::kDegraded;
     return report;
   }
   const EngineStats& stats() const { return stats_; }
-  RingStats ring_stats() const { return ring_->stats(); }
+  RingStats ring_stats() const { return rings_->current().stats(); }
   /// Nothing after an exception: what the store has in memory may be half done then.
   Counts counts() const { return broken_ ? Counts() : store_->counts(); }
   std::uint64_t wal_bytes() const { return store_->wal_bytes(); }
@@ -184,11 +187,7 @@ class Engine {
 
  private:
   static constexpr Nanoseconds kFinishedPause = Milliseconds(100);
-
-  struct Salvage {
-    std::string path;
-    std::unique_ptr<RingSalvage> ring;
-  };
+  static constexpr Nanoseconds kPlaceLook = Milliseconds(500);
 
   Engine(const Options& options, Clock& clock, Log log)
       : options_(options), clock_(clock), log_(std::move(log)), queue_(options.schedule.round) {}
@@ -200,7 +199,8 @@ class Engine {
     flush_.emplace(*store_, clock_, stats_);
     upkeep_.emplace(*store_, clock_, stats_);
     agenda_.emplace(options_, *store_, *upkeep_, trouble_, clock_, stats_);
-    return open_ring();
+    rings_.emplace(options_, *store_, clock_, log_);
+    return rings_->open();
   }
 
   Status open_store() {
@@ -218,35 +218,12 @@ class Engine {
     return remembered;
   }
 
-  Status open_ring() {
-    const auto stored = [this](const RingId& id) { return store_->load_positions(id); };
-    auto ring = RingConsumer::open(options_.ring, options_.store.durability, clock_, stored);
-    if (!ring.ok()) return ring.status();
-    ring_ = *std::move(ring);
-    for (const std::string& path : ring_->set_aside()) open_salvage(path, stored);
-    return Status();
-  }
-
-  // A ring of an earlier boot that cannot be read stays where it is, and everything else goes on.
-  void open_salvage(const std::string& path, const LoadPositions& stored) {
-    for (const auto& known : salvages_) {
-      if (known.path == path) return;
-    }
-    auto salvage = RingSalvage::open(path, stored);
-    if (!salvage.ok()) {
-      log_.error("{}: left as it is: {}", path, salvage.status().message());
-      return;
-    }
-    log_.warn("{}: a ring that was set aside; its records are taken over", path);
-    salvages_.push_back({path, *std::move(salvage)});
-  }
-
   // Somebody removed or replaced the file: what was accepted before is read to its end first.
   void reopen_if_replaced() {
-    if (!ring_->replaced() || ring_->has_unread()) return;
+    if (!rings_->current().replaced() || rings_->current().has_unread()) return;
     log_.warn_limited("ring", "{}: the ring was removed or replaced; a new one is made",
                       options_.ring.path);
-    if (Status status = open_ring(); !status.ok()) trouble_.note(status, clock_.mono());
+    if (Status status = rings_->open(); !status.ok()) trouble_.note(status, clock_.mono());
   }
 
   // Once a day: it is no trouble, and it does not go away by itself.
@@ -269,21 +246,39 @@ class Engine {
     }
     report.spent = now - begin;
     report.may_wait = !worked || trouble_.fatal();
-    report.next_due = worked ? now : agenda_->next_due(now);
+    report.next_due = worked ? now : place_.ok() ? agenda_->next_due(now) : now + kPlaceLook;
+    if (!place_.ok() && report.status.ok()) report.status = place_;
     if (trouble_.fatal()) report.status = trouble_.fatal_status();
+  }
+
+  // What goes into files that were removed or replaced is nowhere: then nothing is written, and
+  // what was accepted waits in the ring.
+  bool in_place() {
+    const Status now = store_->in_place();
+    if (now.ok() && !place_.ok())
+      log_.info("{}: is back, records are stored again", store_->path());
+    if (!now.ok() && place_.ok()) {
+      place_ = Status(now.code(), std::string(now.message()) +
+                                      "; nothing is stored any more, records wait in the ring: put "
+                                      "it back, or start again with what is there now");
+      log_.error("{}", place_.message());
+    }
+    if (now.ok()) place_ = now;
+    return now.ok();
   }
 
   // One decision and one slice. False: nothing is due.
   bool step(MonoTime now, MonoTime deadline, TickReport& report) {
     if (now >= next_reap_) {
       next_reap_ = now + Seconds(1);
-      ring_->reap();
+      rings_->current().reap();
       reopen_if_replaced();
       say_notice(now);
       if (trouble_.fatal()) return false;
     }
-    const bool salvaging = !salvages_.empty() && now >= next_salvage_;
-    const Backlog backlog = agenda_->measure(now, *ring_, salvaging);
+    if (!in_place()) return false;
+    const bool salvaging = rings_->any_set_aside() && now >= next_salvage_;
+    const Backlog backlog = agenda_->measure(now, rings_->current(), salvaging);
     const auto work = queue_.pick(weights_for(backlog));
     if (!work) return false;
     from_salvage_ = salvaging && !(from_salvage_ && agenda_->ring_due(now, backlog.ring_fill));
@@ -305,26 +300,16 @@ class Engine {
   }
 
   Result<SliceReport> run_flush(Nanoseconds target) {
-    if (!from_salvage_) return flush_->run(*ring_, target);
-    auto slice = flush_->run(*salvages_.back().ring, target);
+    if (!from_salvage_) return flush_->run(rings_->current(), target);
+    auto slice = flush_->run(rings_->set_aside(), target);
     if (!slice.ok()) return slice;
     stats_.salvaged += slice->units;
-    if (salvages_.back().ring->done()) {
-      end_salvage();
+    if (rings_->set_aside().done()) {
+      rings_->end_set_aside();
     } else if (slice->units == 0) {
       next_salvage_ = clock_.mono() + Seconds(1);  // producers still write there
     }
     return slice;
-  }
-
-  void end_salvage() {
-    Salvage& salvage = salvages_.back();
-    log_.info("{}: {} records taken over, {} chunks unreadable", salvage.path,
-              salvage.ring->recovered(), salvage.ring->bad_chunks());
-    if (Status status = salvage.ring->remove(); !status.ok()) {
-      log_.error("{}", status.message());  // its positions are stored: nothing comes twice
-    }
-    salvages_.pop_back();
   }
 
   void settle(Work work, const Result<SliceReport>& result, MonoTime begin, TickReport& report) {
@@ -362,14 +347,14 @@ class Engine {
   Trouble trouble_;
   FairQueue queue_;
   std::unique_ptr<HistoryStore> store_;
-  std::unique_ptr<RingConsumer> ring_;
-  std::vector<Salvage> salvages_;
+  std::optional<EngineRings> rings_;
   std::optional<FlushSlice> flush_;
   std::optional<UpkeepSlices> upkeep_;
   std::optional<Agenda> agenda_;
   MonoTime next_reap_{};
   MonoTime next_notice_{};
   MonoTime next_salvage_{};
+  Status place_;               // why nothing is stored: its files are not where they were
   bool broken_ = false;        // by an exception
   bool from_salvage_ = false;  // the source of this flush slice, and of the last one
 };

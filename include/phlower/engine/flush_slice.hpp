@@ -71,6 +71,8 @@ class FlushSlice {
     const MonoTime begin = clock_.mono();
     if (Status status = store_.save_positions(source.pending()); !status.ok()) return status;
     if (Status status = store_.commit(); !status.ok()) return status;
+    // In a file that was removed meanwhile they are nowhere: the ring keeps them.
+    if (Status status = store_.in_place(); !status.ok()) return status;
     commit_cost_ = next_estimate(commit_cost_, clock_.mono() - begin);
     return Status();
   }

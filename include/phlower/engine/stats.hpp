@@ -15,7 +15,7 @@ namespace phlower {
 enum class Health : std::uint8_t {
   kOk,        // everything that is due gets done
   kDegraded,  // something fails at the moment; the engine tries again by itself
-  kFailed,    // corruption or a defect: final for this engine
+  kFailed,    // corruption or a defect: final for this engine; or its files are gone
 };
 
 constexpr std::string_view health_name(Health health) noexcept {

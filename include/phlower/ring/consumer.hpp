@@ -23,6 +23,7 @@
 #include "phlower/record/record.hpp"
 #include "phlower/ring/futex.hpp"
 #include "phlower/ring/lane.hpp"
+#include "phlower/ring/owner.hpp"
 #include "phlower/ring/position.hpp"
 #include "phlower/ring/record_reader.hpp"
 #include "phlower/ring/stats.hpp"
@@ -39,25 +40,26 @@ struct RingRecord {
   std::uint64_t sequence = 0;
 };
 
-/// Gives what the store knows of a ring (nothing: empty positions).
-using LoadPositions = std::function<Result<RingPositions>(const RingId&)>;
-
 /// Thread safety: one thread. Blocks: `open` while it makes a file, and `wait`; nothing else.
 /// In a child of fork the object does nothing any more.
 class RingConsumer {
  public:
   /// Opens or makes the ring and takes it over; see take_over_ring for what happens to files found
-  /// and for the errors. `clock` must outlive the consumer. Memory: about 40 bytes for each chunk
+  /// and for the errors. What another history took out of it is not given again, what waits in it
+  /// is. `clock` must outlive the consumer. Memory: about 40 bytes for each chunk
   /// and lane, and the records of one batch.
   static Result<std::unique_ptr<RingConsumer>> open(const RingOptions& options,
                                                     Durability durability, Clock& clock,
-                                                    const LoadPositions& load);
+                                                    const RingHome& home);
 
   RingConsumer(const RingConsumer&) = delete;
   RingConsumer& operator=(const RingConsumer&) = delete;
   ~RingConsumer();
 
   const RingId& id() const { return view_.identity().ring_id; }
+
+  /// Whose the ring was before: with another history than the home's, that one's last path.
+  std::optional<std::string> taken_from() const { return taken_from_; }
 
   /// Files beside the ring that wait for RingSalvage, as found by `open`.
   std::vector<std::string> set_aside() const { return set_aside_; }
@@ -72,7 +74,8 @@ class RingConsumer {
   bool next(RingRecord& out);
 
   /// What the records since the last commit move, to be stored in their transaction. Valid until
-  /// the next call of any other member.
+  /// the next call of any other member. From here until `commit` the ring says that they may be
+  /// stored or not.
   const RingPositions& pending();
 
   /// After the transaction committed: moves on, frees chunks.
@@ -144,6 +147,7 @@ class RingConsumer {
         limits_(view_.lanes()) {}
 
   void start_from(const RingPositions& stored);
+  void count_again(const std::vector<Lane>& said);
   bool fits(std::uint32_t chunk, const Ctl& ctl) const;
   bool in_scope(std::uint32_t chunk, std::uint64_t word) const;
   void collect(std::vector<ScanEntry>& into);
@@ -161,6 +165,7 @@ class RingConsumer {
   Clock& clock_;
   std::string path_;
   std::vector<std::string> set_aside_;
+  std::optional<std::string> taken_from_;
   std::vector<Chunk> chunks_;
   mutable std::vector<Counted> counted_;  // what `stats` remembers
   std::vector<Lane> lanes_;

@@ -7,15 +7,17 @@ namespace phlower {
 
 inline Result<std::unique_ptr<RingConsumer>> RingConsumer::open(const RingOptions& options,
                                                                 Durability durability, Clock& clock,
-                                                                const LoadPositions& load) {
+                                                                const RingHome& home) {
   try {
-    auto ring = take_over_ring(options, durability, clock);
+    auto ring = take_over_ring(options, durability, home, clock);
     if (!ring.ok()) return ring.status();
-    const auto stored = load(ring->view.identity().ring_id);
+    const RingOwner owner = read_owner(*ring->file);
+    const auto stored = claim_ring(ring->view, owner, home);
     if (!stored.ok()) return stored.status();
     std::unique_ptr<RingConsumer> consumer(new RingConsumer(std::move(ring).value(), clock));
     consumer->set_aside_ = salvage_files(options.path);
     consumer->path_ = options.path;
+    if (!home.owns(owner.history)) consumer->taken_from_ = owner.path;
     consumer->start_from(*stored);
     return consumer;
   } catch (const std::exception& error) {
@@ -36,9 +38,10 @@ inline void RingConsumer::start_from(const RingPositions& stored) {
   for (const LanePosition& lane : stored.lanes) {
     if (lane.lane < view_.lanes()) lanes_[lane.lane] = {lane.delivered, lane.last_sequence};
   }
+  std::vector<Lane> said(view_.lanes());
   for (std::uint32_t index = 0; index < view_.lanes(); ++index) {
-    store_counter(view_.lane(index).delivered, lanes_[index].delivered);
-    store_counter(view_.lane(index).last_sequence, lanes_[index].last_sequence);
+    said[index] = {load_counter(view_.lane(index).delivered),
+                   load_counter(view_.lane(index).last_sequence)};
   }
   for (std::uint32_t index = 0; index < view_.chunks(); ++index) {
     // Acquire pairs with T1 to T3 of producers and with T4 and T5 of an earlier consumer.
@@ -58,10 +61,51 @@ inline void RingConsumer::start_from(const RingPositions& stored) {
       repair(index, word, std::max(ctl.generation, position.generation));
     }
   }
+  count_again(said);
+  for (std::uint32_t index = 0; index < view_.lanes(); ++index) {
+    store_counter(view_.lane(index).delivered, lanes_[index].delivered);
+    store_counter(view_.lane(index).last_sequence, lanes_[index].last_sequence);
+  }
+  // Release: behind the words of the lanes, which are true now.
+  std::atomic_ref(view_.header().unsettled).store(0, std::memory_order_release);
   store_counter(view_.header().consumer_pid, current_process().pid);
   // The consumer before us may have freed chunks and died before it said so.
   freed_ = true;
   announce_freed();
+}
+
+/// A store that was set back (a backup, a copy of the folder) gets again what is still here. That
+/// must not count twice, and what is here no more was delivered all the same. `said`: the lanes of
+/// the ring, which were written behind each commit and so are never ahead of a store that was not.
+inline void RingConsumer::count_again(const std::vector<Lane>& said) {
+  bool set_back = false;
+  for (std::uint32_t lane = 0; lane < view_.lanes(); ++lane) {
+    set_back = set_back || lanes_[lane].delivered < said[lane].delivered;
+  }
+  if (!set_back) return;
+  std::vector<std::uint64_t> again(view_.lanes());
+  std::vector<std::uint64_t> first(view_.lanes(), ~std::uint64_t{0});
+  for (std::uint32_t chunk = 0; chunk < view_.chunks(); ++chunk) {
+    // Acquire pairs with T2: the records below `used` are whole.
+    const Ctl ctl = unpack(view_.ctl(chunk).load(std::memory_order_acquire));
+    if (ctl.state == ChunkState::kFree || !fits(chunk, ctl)) continue;
+    const std::uint64_t end = std::uint64_t{ctl.used} * 8;
+    for (std::uint64_t at = std::uint64_t{chunks_[chunk].read} * 8;
+         at + kRecordHeaderBytes < end;) {
+      const RecordHeader header = peek_header(view_.chunk(chunk), at);
+      if (header.length == 0 || header.length > end - at || header.lane >= view_.lanes()) break;
+      if (header.sequence <= said[header.lane].last_sequence) {
+        ++again[header.lane];
+        first[header.lane] = std::min(first[header.lane], header.sequence);
+      }
+      at += record_span(header.length);
+    }
+  }
+  for (std::uint32_t lane = 0; lane < view_.lanes(); ++lane) {
+    if (lanes_[lane].delivered >= said[lane].delivered) continue;
+    lanes_[lane].delivered = said[lane].delivered - std::min(said[lane].delivered, again[lane]);
+    lanes_[lane].last_sequence = again[lane] > 0 ? first[lane] - 1 : said[lane].last_sequence;
+  }
 }
 
 /// Frees a chunk whose control word cannot be true. If it has an owner after all, his next swap
@@ -115,6 +159,8 @@ inline void RingConsumer::add(const Tally& tally) {
 }
 
 inline const RingPositions& RingConsumer::pending() {
+  // Before the COMMIT; release is enough, the process that may be killed in it is this one.
+  std::atomic_ref(view_.header().unsettled).store(1, std::memory_order_release);
   pending_.ring = id();
   pending_.chunks.clear();
   pending_.lanes.clear();
@@ -136,6 +182,9 @@ inline void RingConsumer::commit() {
     lane_touched_[change.lane] = false;
   }
   touched_lanes_.clear();
+  // Release: behind the words of the lanes. Not in `rollback`: a COMMIT that failed may have
+  // happened on the disk.
+  std::atomic_ref(view_.header().unsettled).store(0, std::memory_order_release);
   add(std::exchange(tally_, {}));
   for (const std::uint32_t index : touched_chunks_) {
     Chunk& chunk = chunks_[index];

@@ -75,13 +75,19 @@ struct RingHeader {
   std::uint64_t shed;
   std::uint64_t cut;
   std::uint64_t repaired_words;
-  std::uint8_t zero[kRingHeaderBytes - 0x1B8];
+  alignas(
+      64) std::uint64_t history[2];  // 0x1C0: whose records these are (owner.hpp); zeros: nobody's
+  std::uint32_t unsettled;           // 0x1D0: 1 while a commit may or may not have happened
+  char history_path[256];            // 0x1D4: for people
+  std::uint8_t zero[kRingHeaderBytes - 0x2D4];
 };
 static_assert(std::is_trivially_copyable_v<RingHeader> && sizeof(RingHeader) == kRingHeaderBytes);
 static_assert(offsetof(RingHeader, retired) == 0x80 && offsetof(RingHeader, sleeping) == 0xC0);
 static_assert(offsetof(RingHeader, free_epoch) == 0x100);
 static_assert(offsetof(RingHeader, unattached) == 0x140);
 static_assert(offsetof(RingHeader, consumer_pid) == 0x180 && offsetof(RingHeader, cut) == 0x1A8);
+static_assert(offsetof(RingHeader, history) == 0x1C0 && offsetof(RingHeader, unsettled) == 0x1D0);
+static_assert(offsetof(RingHeader, history_path) == 0x1D4);
 
 /// A durable stream of records. It outlives its holders: the next one goes on where the last ended.
 struct LaneWords {

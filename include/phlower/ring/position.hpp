@@ -11,6 +11,9 @@ namespace phlower {
 /// Random identity of one ring file (header field `ring_id`).
 using RingId = std::array<std::uint8_t, 16>;
 
+/// Random identity of a history (store/history_id.hpp); zeros: none.
+using HistoryId = std::array<std::uint8_t, 16>;
+
 /// Everything of `chunk` in its use number `generation` below `used` (units of 8 bytes) is stored.
 struct ChunkPosition {
   std::uint32_t chunk = 0;

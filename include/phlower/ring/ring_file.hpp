@@ -150,16 +150,18 @@ inline Result<OpenRing> map_ring(std::unique_ptr<LockFile> file, const RingIdent
 /// What is to be done with a ring file found at start.
 enum class FoundRing { kAttach, kSalvage, kBad, kRefuse };
 
-/// The decision table. `status` is the outcome of read_identity, `found` its value if OK.
+/// The decision table. `status` is the outcome of read_identity, `found` its value if OK;
+/// `in_doubt`: only another history knows which of its records are stored.
 inline FoundRing judge_ring(const Status& status, const RingIdentity& found,
-                            const RingIdentity& wanted, const BootId& boot, bool retired) {
+                            const RingIdentity& wanted, const BootId& boot, bool retired,
+                            bool in_doubt) {
   switch (status.code()) {
     case Code::kOk: break;
     case Code::kVersion:
     case Code::kCorrupt: return FoundRing::kBad;
     default: return FoundRing::kRefuse;  // not a ring: never touch what may be somebody's file
   }
-  const bool usable = of_boot(found, boot) && same_geometry(found, wanted) && !retired;
+  const bool usable = of_boot(found, boot) && same_geometry(found, wanted) && !retired && !in_doubt;
   return usable ? FoundRing::kAttach : FoundRing::kSalvage;
 }
 

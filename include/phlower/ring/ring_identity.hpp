@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/crc32c.hpp"
@@ -120,6 +121,19 @@ inline std::string to_hex(const RingId& id) {
     text += kDigits[byte & 15];
   }
   return text;
+}
+
+/// Back from that. Nothing for what is no ring id.
+inline std::optional<RingId> ring_id_of(std::string_view text) {
+  RingId id{};
+  if (text.size() != 2 * id.size()) return std::nullopt;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    const std::size_t digit = kDigits.find(text[i]);
+    if (digit == std::string_view::npos) return std::nullopt;
+    id[i / 2] = static_cast<std::uint8_t>(id[i / 2] << 4 | digit);
+  }
+  return id;
 }
 
 }  // namespace phlower

@@ -20,10 +20,10 @@ namespace phlower {
 class RingSalvage {
  public:
   /// Errors: kBusy (another process salvages it), kNotFound, kNotOurs, kVersion, kCorrupt (a
-  /// damaged header: without the ring's id no checksum can be checked), kPermission, kIo, and those
-  /// of `load`.
-  static Result<std::unique_ptr<RingSalvage>> open(const std::string& path,
-                                                   const LoadPositions& load) {
+  /// damaged header: without the ring's id no checksum can be checked), kWrongState (it waits for
+  /// another history, whose positions alone tell what is stored), kPermission, kIo, and those of
+  /// `home.load`.
+  static Result<std::unique_ptr<RingSalvage>> open(const std::string& path, const RingHome& home) {
     try {
       auto file = LockFile::open(path, O_RDWR);
       if (!file.ok()) return file.status();
@@ -31,11 +31,18 @@ class RingSalvage {
       if (!identity.ok()) return identity.status();
       const Status locked = (*file)->try_lock(kLockConsumer);
       if (!locked.ok()) return locked.with_context(path + " is in use");
+      if (const RingOwner owner = read_owner(**file); !home.owns(owner.history)) {
+        return Status(Code::kWrongState,
+                      "it waits for the history " + owner.path +
+                          ", which alone knows which of its records are stored; start an engine of "
+                          "that history with this ring.path once, or remove the file if that "
+                          "history is gone");
+      }
       const auto boot = current_boot_id();
       if (!boot.ok()) return boot.status();
       auto ring = map_ring(std::move(file).value(), *identity, path);
       if (!ring.ok()) return ring.status();
-      const auto stored = load(identity->ring_id);
+      const auto stored = home.load(identity->ring_id);
       if (!stored.ok()) return stored.status();
       return std::unique_ptr<RingSalvage>(new RingSalvage(
           std::move(ring).value(), path, of_boot(*identity, *boot), stored.value()));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "phlower/ground/clock.hpp"
+#include "phlower/ring/owner.hpp"
 #include "phlower/ring/ring_file.hpp"
 
 namespace phlower {
@@ -73,7 +74,7 @@ inline Result<OpenRing> replace(const RingOptions& options, const RingIdentity& 
 /// One try: nothing in the Result means "the file changed under us, try again".
 inline Result<std::unique_ptr<OpenRing>> attempt(const RingOptions& options,
                                                  const RingIdentity& wanted, const BootId& boot,
-                                                 Clock& clock) {
+                                                 const RingHome& home, Clock& clock) {
   const std::string& path = options.path;
   const auto wrap = [](Result<OpenRing> ring) -> Result<std::unique_ptr<OpenRing>> {
     if (!ring.ok()) return ring.status();
@@ -87,16 +88,30 @@ inline Result<std::unique_ptr<OpenRing>> attempt(const RingOptions& options,
   LockFile& file = **opened;
   const auto identity = read_identity(file, path);
   const RingIdentity found = identity.ok() ? *identity : RingIdentity{};
-  const bool retired = read_word<std::uint32_t>(file, offsetof(RingHeader, retired)) != 0;
-  const auto verdict = judge_ring(identity.status(), found, wanted, boot, retired);
-  if (verdict == FoundRing::kRefuse) return identity.status();
+  const auto judge = [&](bool retired, bool in_doubt) {
+    return judge_ring(identity.status(), found, wanted, boot, retired, in_doubt);
+  };
+  if (judge(false, false) == FoundRing::kRefuse) return identity.status();
   if (const Status locked = file.try_lock(kLockConsumer); !locked.ok()) {
     return locked.code() == Code::kBusy ? busy(file, path) : locked.with_context(path);
   }
   if (!file.is_at(path)) return std::unique_ptr<OpenRing>();
+  // With the lock: what the consumer before us did last.
+  const bool retired = read_word<std::uint32_t>(file, offsetof(RingHeader, retired)) != 0;
+  const RingOwner owner = read_owner(file);
+  const bool anothers = !home.owns(owner.history);
+  const auto verdict = judge(retired, anothers && owner.unsettled);
   if (verdict == FoundRing::kAttach) {
     set_access(file, options.access);
     return wrap(map_ring(std::move(opened).value(), found, path));
+  }
+  // Of another size, or retired: what waits there goes to whoever takes the ring over. In doubt, or
+  // after a reboot, it waits for its history.
+  if (verdict == FoundRing::kSalvage && anothers && !owner.unsettled && of_boot(found, boot)) {
+    const auto mapping = Mapping::map(file, found.file_bytes, path, Mapping::Access::kReadWrite);
+    if (!mapping.ok()) return mapping.status();
+    const auto claimed = claim_ring(RingView((*mapping)->data(), found), owner, home);
+    if (!claimed.ok()) return claimed.status();
   }
   const std::string aside =
       verdict == FoundRing::kBad ? path + ".bad" : path + "." + to_hex(found.ring_id) + ".salvage";
@@ -107,17 +122,18 @@ inline Result<std::unique_ptr<OpenRing>> attempt(const RingOptions& options,
 
 /// Opens or makes the ring at options.path for its consumer and takes the consumer's lock. A file
 /// of another boot or geometry becomes <path>.<ring id>.salvage, a damaged one or one of another
-/// version <path>.bad (the last one is kept). Errors: kBusy (names path and pid), kNotOurs (that
-/// file is left alone), kDiskFull, kInvalidArgument, kPermission, kIo, kUnsupported.
+/// version <path>.bad (the last one is kept). One in which another history was killed in the middle
+/// of a commit is set aside, too, and waits for that history. Errors: kBusy (names path and pid),
+/// kNotOurs (that file is left alone), kDiskFull, kInvalidArgument, kPermission, kIo, kUnsupported.
 inline Result<OpenRing> take_over_ring(const RingOptions& options, Durability durability,
-                                       Clock& clock) {
+                                       const RingHome& home, Clock& clock) {
   const auto wanted = wanted_identity(options, durability);
   if (!wanted.ok()) return wanted.status();
   if (Status place = check_ring_place(options, durability); !place.ok()) return place;
   const auto boot = current_boot_id();
   if (!boot.ok()) return boot.status();
   for (int tries = 0; tries < 8; ++tries) {
-    auto ring = takeover_detail::attempt(options, *wanted, *boot, clock);
+    auto ring = takeover_detail::attempt(options, *wanted, *boot, home, clock);
     if (!ring.ok()) return ring.status();
     if (*ring != nullptr) return std::move(**ring);
   }

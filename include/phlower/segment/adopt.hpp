@@ -14,6 +14,7 @@
 
 #include "phlower/segment/catalog.hpp"
 #include "phlower/store/family_source.hpp"
+#include "phlower/store/history_id.hpp"
 #include "phlower/store/open_file.hpp"
 #include "phlower/store/positions.hpp"
 
@@ -47,6 +48,13 @@ class AdoptedFile {
   Result<RingPositions> load_positions(const RingId& ring) {
     if (!has_positions_) return RingPositions{ring, {}, {}};
     return PositionTables(db_).load(ring);
+  }
+
+  /// Zeros where no engine ever had the file.
+  HistoryId history_id() {
+    if (!has_positions_) return {};
+    const auto id = load_history_id(db_);
+    return id.ok() ? *id : HistoryId{};
   }
 
   /// Fills in times and rows, by indexes and row ids alone. A table whose rows show no end there is

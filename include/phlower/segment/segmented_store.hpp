@@ -16,6 +16,7 @@
 
 #include "phlower/segment/segment_set.hpp"
 #include "phlower/segment/source_shelf.hpp"
+#include "phlower/store/file_watch.hpp"
 #include "phlower/store/history_store.hpp"
 #include "phlower/store/merge.hpp"
 
@@ -44,6 +45,10 @@ class SegmentedStore final : public HistoryStore {
   const std::string& path() const noexcept override { return path_; }
 
   Result<RingPositions> load_positions(const RingId& ring) override;
+  Status forget_ring(const RingId& ring) override;
+  bool has_taken_in(const HistoryId& history) override;
+  sqlite::Connection& facts() noexcept override { return set_->catalog().db(); }
+  Status in_place() override;
 
   Status begin() override {
     if (in_transaction_) return Status(Code::kInternal, path_ + ": begin inside a transaction");
@@ -142,6 +147,7 @@ class SegmentedStore final : public HistoryStore {
       : path_(std::move(path)),
         clock_(clock),
         set_(std::move(set)),
+        catalog_watch_(path_ + "/" + std::string(Catalog::kFile)),
         shelf_(set_->catalog(), [this](std::int64_t seq, const Status& status) {
           set_->report_damage(seq, status);
         }) {
@@ -169,6 +175,8 @@ class SegmentedStore final : public HistoryStore {
   std::string path_;
   Clock& clock_;
   std::unique_ptr<SegmentSet> set_;
+  FileWatch catalog_watch_;
+  std::optional<FileWatch> active_watch_;  // of the segment whose rows are written
   SourceShelf shelf_;
   bool in_transaction_ = false;
   Status lost_;                  // why the open transaction cannot go on
@@ -309,6 +317,33 @@ inline Result<RingPositions> SegmentedStore::load_positions(const RingId& ring) 
     if (!found.ok() || !found->chunks.empty() || !found->lanes.empty()) return found;
   }
   return positions;
+}
+
+inline Status SegmentedStore::forget_ring(const RingId& ring) {
+  if (in_transaction_) return Status(Code::kInternal, path_ + ": forget_ring in a transaction");
+  RowsWriter& rows = set_->active_rows();
+  Status status = rows.begin();
+  if (status.ok()) status = rows.forget_positions(ring);
+  if (status.ok()) return rows.commit();
+  if (rows.file().in_transaction()) rows.rollback();
+  return status;
+}
+
+inline bool SegmentedStore::has_taken_in(const HistoryId& history) {
+  for (const SegmentInfo& info : set_->catalog().segments()) {
+    if (info.state != SegmentState::kAdopted) continue;
+    const auto file = shelf_.adopted(info);
+    if (file.ok() && (*file)->history_id() == history) return true;
+  }
+  return false;
+}
+
+// The catalog tells of a folder that was removed or swapped, the segment of itself.
+inline Status SegmentedStore::in_place() {
+  const std::string& active = set_->active_rows().file().db().path();
+  if (!active_watch_ || active_watch_->path() != active) active_watch_.emplace(active);
+  Status status = catalog_watch_.look();
+  return status.ok() ? active_watch_->look() : status;
 }
 
 }  // namespace phlower

@@ -13,6 +13,7 @@
 #include "phlower/record/record.hpp"
 #include "phlower/ring/position.hpp"
 #include "phlower/store/source.hpp"
+#include "phlower/store/sqlite.hpp"
 #include "phlower/store/types.hpp"
 
 namespace phlower {
@@ -28,6 +29,16 @@ class HistoryStore {
 
   // -- Ring positions -------------------------------------------------------------------------
   virtual Result<RingPositions> load_positions(const RingId& ring) = 0;
+  /// For a ring that is gone for good. Outside a transaction.
+  virtual Status forget_ring(const RingId& ring) = 0;
+  /// Whether the history of this id has become part of this one.
+  virtual bool has_taken_in(const HistoryId&) { return false; }
+
+  /// Of the whole history: the connection whose phlower_state holds small facts of it.
+  virtual sqlite::Connection& facts() noexcept = 0;
+  /// Whether the files that are written stand where they were opened: what goes elsewhere is
+  /// nowhere. Errors: kNotFound, which names the file. Microseconds.
+  virtual Status in_place() = 0;
 
   // -- One transaction at a time --------------------------------------------------------------
   /// kBusy at once when another process has the write lock.

@@ -18,6 +18,7 @@
 #include "phlower/store/checkpoint.hpp"
 #include "phlower/store/family_set.hpp"
 #include "phlower/store/family_source.hpp"
+#include "phlower/store/file_watch.hpp"
 #include "phlower/store/history_store.hpp"
 #include "phlower/store/open_file.hpp"
 #include "phlower/store/positions.hpp"
@@ -50,7 +51,9 @@ class Store final : public HistoryStore {
   // -- Ring positions -------------------------------------------------------------------------
   Result<RingPositions> load_positions(const RingId& ring) override;
   /// Inside a transaction as part of it, else in one of its own.
-  Status forget_ring(const RingId& ring);
+  Status forget_ring(const RingId& ring) override;
+  sqlite::Connection& facts() noexcept override { return db_; }
+  Status in_place() override { return watch_.look(); }
 
   // -- One transaction at a time --------------------------------------------------------------
   /// Takes the write lock. kBusy at once when another process has it.
@@ -132,7 +135,8 @@ class Store final : public HistoryStore {
         can_reclaim_(can_reclaim),
         db_(std::move(file.db)),
         families_(db_),
-        positions_(db_) {}
+        positions_(db_),
+        watch_(db_.path()) {}
 
   Status start(const FileLook& look);
   Status look_again(bool first);
@@ -151,6 +155,7 @@ class Store final : public HistoryStore {
   sqlite::Connection db_;  // before everything that holds its statements
   FamilySet families_;
   PositionTables positions_;
+  FileWatch watch_;
   std::optional<Upserter> upserter_;
   std::optional<sqlite::WalWatch> wal_;
   sqlite::Statement begin_, commit_, data_version_statement_, schema_version_statement_;
