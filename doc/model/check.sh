@@ -62,9 +62,11 @@ must_fail() {
 
 must_hold two-lanes
 must_hold one-lane-long -DLANES=1 -DROOM=2 -DTRIES=5 -DPRODUCER_DEATHS=3 -DCONSUMER_DEATHS=2
-must_hold two-histories -DHISTORIES=2 -DLANES=1 -DROOM=2 -DTRIES=5 -DPRODUCER_DEATHS=1 -DCONSUMER_DEATHS=2
+must_hold two-histories \
+  -DHISTORIES=2 -DLANES=1 -DROOM=2 -DTRIES=5 -DPRODUCER_DEATHS=1 -DCONSUMER_DEATHS=2
 must_fail free-before-commit -DFREE_BEFORE_COMMIT -DPRODUCER_DEATHS=0
 must_fail one-scan -DONE_SCAN
 must_fail reap-unlocked -DREAP_UNLOCKED
-must_fail trust-unsettled -DTRUST_UNSETTLED -DHISTORIES=2 -DLANES=1 -DROOM=2 -DTRIES=3 -DPRODUCER_DEATHS=0
+must_fail trust-unsettled \
+  -DTRUST_UNSETTLED -DHISTORIES=2 -DLANES=1 -DROOM=2 -DTRIES=3 -DPRODUCER_DEATHS=0
 exit "$failed"
