@@ -12,9 +12,11 @@
 #pragma once
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -190,7 +192,14 @@ class Engine {
   static constexpr Nanoseconds kPlaceLook = Milliseconds(500);
 
   Engine(const Options& options, Clock& clock, Log log)
-      : options_(options), clock_(clock), log_(std::move(log)), queue_(options.schedule.round) {}
+      : options_(options), clock_(clock), log_(std::move(log)), queue_(options.schedule.round) {
+    // The host may change its folder; the history stays where it is.
+    for (std::string* path : {&options_.store.path, &options_.ring.path}) {
+      std::error_code nowhere;
+      const auto whole = std::filesystem::absolute(*path, nowhere);
+      if (!nowhere) *path = whole.string();
+    }
+  }
 
   Status start() {
     Status placed = check_ring_place(options_.ring, options_.store.durability);

@@ -2,7 +2,6 @@
 // end.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -67,7 +66,7 @@ class EngineRings {
   Status open_for(sqlite::Connection& facts) {
     const auto id = load_or_make_history_id(facts);
     if (!id.ok()) return id.status();
-    RingHome home(*id, std::filesystem::absolute(store_.path()).string(),
+    RingHome home(*id, store_.path(),
                   [this](const RingId& ring) { return store_.load_positions(ring); });
     home.save = [this](const RingPositions& positions) { return save_positions(positions); };
     home.has_taken_in = [this](const HistoryId& other) { return store_.has_taken_in(other); };

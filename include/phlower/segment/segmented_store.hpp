@@ -177,6 +177,7 @@ class SegmentedStore final : public HistoryStore {
   std::unique_ptr<SegmentSet> set_;
   FileWatch catalog_watch_;
   std::optional<FileWatch> active_watch_;  // of the segment whose rows are written
+  std::int64_t watched_ = 0;               // its number
   SourceShelf shelf_;
   bool in_transaction_ = false;
   Status lost_;                  // why the open transaction cannot go on
@@ -340,10 +341,14 @@ inline bool SegmentedStore::has_taken_in(const HistoryId& history) {
 
 // The catalog tells of a folder that was removed or swapped, the segment of itself.
 inline Status SegmentedStore::in_place() {
-  const std::string& active = set_->active_rows().file().db().path();
-  if (!active_watch_ || active_watch_->path() != active) active_watch_.emplace(active);
-  Status status = catalog_watch_.look();
-  return status.ok() ? active_watch_->look() : status;
+  if (Status status = catalog_watch_.look(); !status.ok()) return status;
+  const std::int64_t active = set_->active_rows().file().seq();
+  if (!active_watch_ || active != watched_) {
+    const auto folder = std::filesystem::path(catalog_watch_.path()).parent_path();
+    active_watch_.emplace((folder / segment_name(SegmentFamily::kRows, active)).string());
+    watched_ = active;
+  }
+  return active_watch_->look();
 }
 
 }  // namespace phlower

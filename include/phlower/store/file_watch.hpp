@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "phlower/ground/status.hpp"
@@ -15,8 +17,11 @@ namespace phlower {
 /// Not thread safe. One system call a look.
 class FileWatch {
  public:
-  /// Of the file that is at `path` now.
+  /// Of the file that is at `path` now, wherever this process goes.
   explicit FileWatch(std::string path) : path_(std::move(path)) {
+    std::error_code nowhere;
+    const auto whole = std::filesystem::absolute(path_, nowhere);
+    if (!nowhere) path_ = whole.string();
     struct ::stat info {};
     if (::stat(path_.c_str(), &info) != 0) return;
     device_ = info.st_dev;
