@@ -49,7 +49,41 @@ class Inspect(unittest.TestCase):
             self.assertIn("details", out)
         self.assertEqual(run("--config", "/nowhere/phlower.yaml", LIBRARY)[0], 1)
 
+    def test_shows_what_a_configuration_comes_to(self):
+        with tempfile.TemporaryDirectory() as folder:
+            mine = pathlib.Path(folder, "mine.yaml")
+            mine.write_text("retention: {invocations: 48h, details: 24h}\n")
+            code, out, err = run("--effective", str(mine))
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("  invocations: 48h\n", out)
+            self.assertIn("store:\n", out)
+            mine.write_text(out)  # it can take the place of what it was made from
+            self.assertEqual(run("--effective", str(mine)), (0, out, ""))
+            mine.write_text("retention: {invocations: 2}\n")
+            code, out, err = run("--effective", str(mine))
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("retention.invocations", err)
+
+    def test_shows_a_ring(self):
+        with tempfile.TemporaryDirectory() as folder:
+            yaml = f"ring: {{path: {folder}/ring, size: 2MiB}}\nstore: {{path: {folder}/data}}\n"
+            code = ("import ctypes, sys; lib = ctypes.CDLL(sys.argv[1]); engine = ctypes.c_void_p(); "
+                    "yaml = sys.argv[2].encode(); "
+                    "assert lib.phlower_engine_new(yaml, ctypes.c_size_t(len(yaml)), None, ctypes.byref(engine), None) == 0; "
+                    "assert lib.phlower_engine_start(engine, None) == 0; lib.phlower_engine_destroy(engine)")
+            subprocess.run([sys.executable, "-c", code, LIBRARY, yaml], check=True)
+            code, out, err = run("--json", "--ring", f"{folder}/ring")
+            found = json.loads(out.splitlines()[-1])
+            self.assertEqual((code, err, found["accepted"], found["in_ring"]), (0, "", 0, 0))
+            self.assertGreater(found["chunks"], 4)
+            self.assertIn("accepted", run("--ring", f"{folder}/ring")[1])
+            pathlib.Path(folder, "none").write_text("no ring" * 1000)
+            code, out, err = run("--ring", f"{folder}/none")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn(f"{folder}/none", err)
+
     def test_says_what_is_wrong_with_its_usage(self):
+        self.assertEqual(run("--ring", "x", LIBRARY)[0], 2)
         code, _, err = run()
         self.assertEqual(code, 2)
         self.assertIn("FILE", err)

@@ -1,5 +1,5 @@
 // phlower-inspect: loads a build of the plugin as a host would and tells what it is, and why a host
-// should refuse it.
+// should refuse it; or shows what a configuration comes to, and the figures of a ring.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -12,7 +12,9 @@
 
 #include "cli.hpp"
 #include "json_out.hpp"
+#include "phlower/config/options_yaml.hpp"
 #include "phlower/plugin.h"
+#include "phlower/ring/stats.hpp"
 
 namespace phlower::tools {
 namespace {
@@ -20,7 +22,9 @@ namespace {
 constexpr const char* kExamples = R"(examples:
   phlower-inspect /usr/lib/libphlower.so
   phlower-inspect --config phlower.yaml build/plugin/libphlower.so   # would it take this file?
-  phlower-inspect --json build/plugin/libphlower.so)";
+  phlower-inspect --json build/plugin/libphlower.so
+  phlower-inspect --effective phlower.yaml                  # every key with the value in force
+  phlower-inspect --ring /dev/shm/phlower.ring              # who is right about what was lost)";
 
 #define PHLOWER_NAME(name) "phlower_" #name,
 constexpr const char* kFunctions[] = {PHLOWER_FUNCTIONS(PHLOWER_NAME)};
@@ -164,14 +168,71 @@ nlohmann::ordered_json to_json(const std::string& path, const Findings& found) {
   return json;
 }
 
+int problem(const Status& status) {
+  fmt::print(stderr, "phlower-inspect: {}\n", status.message());
+  return kExitProblem;
+}
+
+// What a configuration comes to, as a file that could take its place.
+int show_effective(const std::string& path) {
+  const auto options = load_options(path);
+  if (!options.ok()) return problem(options.status());
+  fmt::print("{}", dump_effective(*options));
+  return kExitDone;
+}
+
+int show_ring(const std::string& path, const CommonOptions& common) {
+  const auto stats = read_ring_stats(path);
+  if (!stats.ok()) return problem(stats.status());
+  const std::pair<const char*, std::uint64_t> figures[] = {
+      {"offered", stats->offered},
+      {"accepted", stats->accepted},
+      {"refused_full", stats->refused_full},
+      {"refused_too_big", stats->refused_big},
+      {"refused_invalid", stats->aborted},
+      {"refused_torn", stats->torn},
+      {"refused_detached", stats->unattached},
+      {"committed", stats->delivered},
+      {"in_ring", stats->unread},
+      {"shed", stats->shed},
+      {"cut", stats->cut},
+      {"corrupt_records", stats->corrupt_records},
+      {"corrupt_bytes", stats->corrupt_bytes},
+      {"repaired_words", stats->repaired_words},
+      {"chunks", stats->chunks},
+      {"chunks_in_use", stats->chunks_in_use}};
+  nlohmann::ordered_json json = {{"path", path}};
+  for (const auto& [name, value] : figures) {
+    json[name] = value;
+    if (!common.json && !common.quiet) fmt::print("{:<16} {:>14}\n", name, value);
+  }
+  if (common.json) fmt::print("{}\n", json.dump());
+  return kExitDone;
+}
+
 int inspect(int argc, char** argv) {
   CommonOptions common;
-  std::string path;
-  CLI::App app("Loads a build of the plugin and tells what it is.", "phlower-inspect");
-  std::string config;
-  app.add_option("FILE", path, "the shared object")->required()->type_name(" ");
+  std::string path, config, effective, ring;
+  CLI::App app(
+      "Loads a build of the plugin and tells what it is; or shows a configuration, a ring.",
+      "phlower-inspect");
+  auto* const file = app.add_option("FILE", path, "the shared object")->type_name(" ");
   app.add_option("--config", config, "a configuration file that it should take")->type_name("FILE");
+  auto* const dump = app.add_option("--effective", effective,
+                                    "print every key of this configuration with the value in force")
+                         ->type_name("FILE");
+  auto* const look =
+      app.add_option("--ring", ring, "the figures of this ring since it was made; takes no lock")
+          ->type_name("FILE");
+  dump->excludes(file)->excludes(look);
+  look->excludes(file);
   if (const auto exit = parse_command_line(app, argc, argv, common, kExamples)) return *exit;
+  if (!effective.empty()) return show_effective(effective);
+  if (!ring.empty()) return show_ring(ring, common);
+  if (path.empty()) {
+    return usage_error("phlower-inspect",
+                       Status(Code::kInvalidArgument, "name a FILE, --effective or --ring"));
+  }
   // Without a slash dlopen would look in the system's folders, not here.
   const std::string place = path.find('/') == std::string::npos ? "./" + path : path;
   const Loaded plugin(place);

@@ -67,7 +67,6 @@ class ManualClock final : public Clock {
   }
   /// Moves civil time alone, as an operator or NTP does.
   void jump_wall(Nanoseconds by) { wall_ += by; }
-  void set_step_per_read(Nanoseconds step) { step_per_read_ = step; }
 
  private:
   MonoTime mono_{};

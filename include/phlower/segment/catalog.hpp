@@ -31,13 +31,6 @@ enum class SegmentState : std::uint8_t {
   kSetAside = 8,  // damaged: not read, its file stands in quarantine/
 };
 
-constexpr std::string_view state_name(SegmentState state) noexcept {
-  constexpr std::string_view names[] = {"",       "spare",    "writing", "late",     "sealing",
-                                        "sealed", "expiring", "adopted", "set aside"};
-  const auto at = static_cast<std::size_t>(state);
-  return at < std::size(names) ? names[at] : "unknown";
-}
-
 /// A row of the catalog. Times are us since 1970; figures are of the time of sealing.
 struct SegmentInfo {
   std::int64_t seq = 0;

@@ -89,10 +89,6 @@ class FamilySet {
   void marks_are_stored() {
     for (auto& family : families_) family->stored_mark = family->state.mark;
   }
-  bool any_dropped() const {
-    return std::any_of(families_.begin(), families_.end(),
-                       [](const auto& family) { return family->state.dropped; });
-  }
   /// Another process wrote: what was known of times and counts may be wrong.
   void forget_quiet() {
     for (auto& family : families_) family->state.quiet_until = -kNever;
