@@ -172,6 +172,16 @@ class FromRedis(BrokerTest):
             self.assertEqual(self.rig.metric("phlower_agent_connected", "redis"), 0)
             self.assertEqual(agent.end(), 0)
             self.rig.options["redis"].update(ca_file=tls["cert"])
+        for options, connects in ((f"ssl_cert_reqs=required&ssl_ca_certs={tls['cert']}", True),
+                                  ("ssl_cert_reqs=none", True), ("ssl_cert_reqs=required", False)):
+            self.rig.options["redis"] = {"url": f"redis://localhost:{redis.port}/0?{options}"}
+            agent = self.rig.start()
+            if connects:
+                self.wait_connected()
+            else:
+                agent.wait_said(r"TLS: ")
+            self.assertEqual("whoever answers there is believed" in agent.text, "none" in options)
+            self.assertEqual(agent.end(), 0)
 
     def test_what_is_no_event_is_counted_and_does_no_harm(self):
         redis = self.redis()
@@ -201,6 +211,16 @@ class FromRedis(BrokerTest):
             agent.wait_said("not the protocol of Redis")
             self.assertEqual(agent.end(), 0)
 
+    def test_of_several_brokers_the_next_is_tried_when_one_is_away(self):
+        one, other = self.redis(), self.redis()
+        url = ";".join(f"redis://127.0.0.1:{redis.port}/0" for redis in (one, other))
+        self.listen_to(one, url=url)
+        self.publish(one, self.messages[:5])
+        one.stop()
+        wait_for("the other one", lambda: self.rig.metric("phlower_agent_connects_total", "redis") == 2)
+        self.publish(other, self.messages[:5])
+        self.wait_messages(10)
+
     def test_a_broker_that_has_gone_silent_is_given_up(self):
         redis = self.redis()
         self.listen_to(redis, silence="300ms")
@@ -222,9 +242,9 @@ class FromRabbitMq(BrokerTest):
         cls.addClassCleanup(cls.broker.close)
         cls.broker.start()
 
-    def listen(self):
+    def listen(self, **more):
         self.rig.options["rabbitmq"] = {"url": f"amqp://guest:guest@127.0.0.1:{self.broker.port}//",
-                                        "retry_first": "50ms", "retry_longest": "200ms"}
+                                        "retry_first": "50ms", "retry_longest": "200ms", **more}
         agent = self.rig.start()
         self.wait_connected()
         return agent
@@ -268,6 +288,15 @@ class FromRabbitMq(BrokerTest):
                 agent.wait_said("not connected, tries again")
             self.assertEqual(self.rig.metric("phlower_agent_connected", "rabbitmq"), int(connects))
             self.assertEqual(agent.end(), 0)
+
+    def test_who_hears_nothing_names_its_exchange_and_virtual_host(self):
+        agent = self.listen(heard_within="1s")
+        agent.wait_said(r"nothing is heard on exchange celeryev of the virtual host / for 1s: ")
+        self.publish(self.messages[:1])
+        agent.wait_said("rabbitmq: is heard now")
+
+    def test_of_several_brokers_the_next_is_tried_when_one_is_away(self):
+        self.listen(url=f"amqp://127.0.0.1:1//;amqp://127.0.0.1:{self.broker.port}?heartbeat=30")
 
     def test_a_wrong_password_is_said_and_not_shown(self):
         self.rig.options["rabbitmq"] = {"url": f"amqp://guest:sesame@127.0.0.1:{self.broker.port}//"}

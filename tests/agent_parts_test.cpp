@@ -8,7 +8,6 @@
 #include <string>
 
 #include "agent_options.hpp"
-#include "broker_url.hpp"
 #include "http_address.hpp"
 #include "http_query.hpp"
 #include "phlower/config/options_yaml.hpp"
@@ -80,48 +79,6 @@ TEST(AgentOptions, BeyondLoopbackATokenIsNeeded) {
   EXPECT_EQ(error_of("http:\n  listen: 127.9.9.9:80\n"), "");
   EXPECT_EQ(error_of("http:\n  listen: unix:/run/x\n"), "");
   EXPECT_NE(error_of("http:\n  listen: localhost:80\n"), "");  // a name may lead anywhere
-}
-
-TEST(BrokerUrl, RedisAsItsUsersWriteIt) {
-  const auto url = parse_broker_url("rediss://u%40x:p%3Aw@h.example:6380/5", BrokerKind::kRedis);
-  ASSERT_TRUE(url.ok());
-  EXPECT_TRUE(url->tls);
-  EXPECT_EQ(url->user, "u@x");
-  EXPECT_EQ(url->password, "p:w");
-  EXPECT_EQ(url->shown(), "h.example:6380");
-  EXPECT_EQ(url->database, 5u);
-  EXPECT_FALSE(parse_broker_url("redis://h", BrokerKind::kRedis)->database.has_value());
-  EXPECT_EQ(parse_broker_url("redis://:p/w@h", BrokerKind::kRedis)->password, "p/w");
-  EXPECT_EQ(parse_broker_url("redis://[::1]:7/0", BrokerKind::kRedis)->shown(), "[::1]:7");
-  const auto local =
-      parse_broker_url("redis+socket:///run/r.sock?virtual_host=3", BrokerKind::kRedis);
-  ASSERT_TRUE(local.ok());
-  EXPECT_EQ(local->socket_path, "/run/r.sock");
-  EXPECT_EQ(local->database, 3u);
-}
-
-TEST(BrokerUrl, AmqpAsItsUsersWriteIt) {
-  const auto plain = parse_broker_url("amqp://h", BrokerKind::kAmqp);
-  ASSERT_TRUE(plain.ok());
-  EXPECT_EQ(plain->user, "guest");
-  EXPECT_EQ(plain->port, 5672);
-  EXPECT_EQ(plain->virtual_host, "/");
-  EXPECT_EQ(parse_broker_url("amqp://h//", BrokerKind::kAmqp)->virtual_host, "/");
-  EXPECT_EQ(parse_broker_url("amqp://h/%2F", BrokerKind::kAmqp)->virtual_host, "/");
-  EXPECT_EQ(parse_broker_url("amqp://h/shop", BrokerKind::kAmqp)->virtual_host, "shop");
-  EXPECT_EQ(parse_broker_url("amqps://h", BrokerKind::kAmqp)->port, 5671);
-}
-
-TEST(BrokerUrl, WhatIsNoneIsRefusedWithoutShowingItsPassword) {
-  for (const char* text :
-       {"", "h:6379", "http://h", "redis://", "redis://:6379", "redis://h:0", "redis://h:70000",
-        "redis://h:12x", "redis://h/x", "redis://[::1", "redis://a:hunter2%zz@h", "redis://h/0?x=1",
-        "redis+socket://run", "redis+socket:///r?virtual_host=x"}) {
-    const auto url = parse_broker_url(text, BrokerKind::kRedis);
-    EXPECT_FALSE(url.ok()) << text;
-    EXPECT_EQ(url.status().message().find("hunter2"), std::string_view::npos) << text;
-  }
-  EXPECT_FALSE(parse_broker_url("amqp://h/a/b", BrokerKind::kAmqp).ok());
 }
 
 TEST(RetryPause, DoublesUpToItsBoundAndIsDrawnFromTheUpperHalf) {

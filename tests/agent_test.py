@@ -247,9 +247,9 @@ class Configuration(AgentTest):
 
     def test_a_library_that_is_none_is_told_apart(self):
         code, said = self.check("plugin:\n  library: libc.so.6\n")
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 2)
         self.assertIn("no plugin of Phlower", said)
-        self.assertEqual(self.check("plugin:\n  library: /nonexistent.so\n")[0], 1)
+        self.assertEqual(self.check("plugin:\n  library: /nonexistent.so\n")[0], 2)
 
 
 if __name__ == "__main__":

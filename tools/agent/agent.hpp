@@ -8,18 +8,16 @@
 
 #include "agent_log.hpp"
 #include "agent_options.hpp"
-#include "capture_source.hpp"
 #include "counters.hpp"
 #include "event_loop.hpp"
 #include "http_service.hpp"
 #include "phlower/config/options_yaml.hpp"
 #include "plugin_engine.hpp"
-#include "rabbitmq_source.hpp"
-#include "redis_source.hpp"
+#include "reloads.hpp"
 #include "service_notify.hpp"
 #include "signal_fd.hpp"
-#include "socket_source.hpp"
-#include "stdin_source.hpp"
+#include "source_kinds.hpp"
+#include "told_options.hpp"
 
 namespace phlower::agent {
 
@@ -31,21 +29,25 @@ inline Result<std::string> engine_config_text(const AgentOptions& options) {
 
 class Agent {
  public:
-  Agent(const AgentOptions& options, Clock& clock, const PluginLibrary& library)
+  /// `path`: the file of the options, which SIGHUP reads again.
+  Agent(const AgentOptions& options, const std::string& path, Clock& clock,
+        const PluginLibrary& library)
       : options_(options),
+        path_(path),
         clock_(clock),
         logs_(options.log, clock),
         log_(logs_.part("agent")),
         notify_(clock),
+        reloads_(counters_, clock.wall()),
         engine_(library, logs_.part("engine")) {}
 
   /// Runs until it is told to end. Errors: what kept it from starting or from ending in order.
   Status run() {
     if (Status status = start(); !status.ok()) return status;
-    EventLoop loop(options_.loop, engine_, clock_, signals_, notify_, counters_, log_);
+    EventLoop loop(options_.loop, engine_, clock_, signals_, notify_, counters_, board_, errands_,
+                   log_);
     if (Status status = start_http(); !status.ok()) return status;
-    log_.info("phlower {} runs with {} source{}", engine_.library().version(), sources_.size(),
-              sources_.size() == 1 ? "" : "s");
+    say_what_runs();
     notify_.ready("runs");
     const LoopEnd end = loop.run(sources_, [this] { reload(); });
     return finish(end);
@@ -62,44 +64,34 @@ class Agent {
     if (Status status = engine_.start(*yaml); !status.ok()) {
       return status.with_context("the engine does not start");
     }
-    return open_sources();
-  }
-
-  template <class SourceT, class... Args>
-  Status open(Args&&... args) {
-    auto source = SourceT::open(std::forward<Args>(args)...);
-    if (!source.ok()) return source.status();
-    sources_.push_back(*std::move(source));
+    // The plugin has taken it. One of another version may know more than is known here.
+    const auto known = parse_options<Options>(*yaml, options_.plugin.config);
+    if (known.ok()) log_.info("{}", told_history(*known, engine_.stats()));
+    auto sources = open_sources(options_, engine_, counters_, clock_, logs_);
+    if (!sources.ok()) return sources.status();
+    sources_ = *std::move(sources);
     return {};
   }
 
-  template <class SourceT>
-  Status open_broker(const char* name) {
-    const Log log = logs_.part(name);
-    return open<SourceT>(BrokerParts{options_, engine_, counters_, clock_, log});
-  }
-
-  Status open_sources() {
-    const AgentOptions& o = options_;
-    Status status;
-    if (!o.redis.url.empty()) status = open_broker<RedisSource>("redis");
-    if (status.ok() && !o.rabbitmq.url.empty()) status = open_broker<RabbitmqSource>("rabbitmq");
-    if (status.ok() && !o.socket.path.empty()) {
-      status = open<SocketSource>(o.socket, engine_, counters_, logs_.part("socket"));
+  void say_what_runs() {
+    std::string names;
+    for (const auto& source : sources_) {
+      names.append(names.empty() ? ": " : ", ").append(source->name());
     }
-    if (status.ok() && !o.capture.path.empty()) {
-      status = open<CaptureSource>(o, engine_, counters_, logs_.part("capture"));
-    }
-    if (status.ok() && o.standard_input.enabled) {
-      sources_.push_back(
-          std::make_unique<StdinSource>(o.standard_input, engine_, counters_, logs_.part("stdin")));
-    }
-    return status;
+    const std::string text = "phlower " + engine_.library().version() + " runs with " +
+                             std::to_string(sources_.size()) +
+                             (sources_.size() == 1 ? " source" : " sources") + names;
+    if (!sources_.empty()) return log_.info("{}", text);
+    log_.warn(
+        "{}: it takes what other processes put into the ring; for Celery's events write "
+        "redis.url or rabbitmq.url",
+        text);
   }
 
   Status start_http() {
     if (options_.http.listen.empty()) return {};
-    auto service = HttpService::open(options_.http, engine_, counters_, clock_, logs_.part("http"));
+    auto service = HttpService::open(options_.http, {engine_, counters_, board_, in_flight_},
+                                     clock_, logs_.part("http"));
     if (!service.ok()) return service.status();
     http_ = *std::move(service);
     return {};
@@ -107,19 +99,35 @@ class Agent {
 
   void reload() {
     notify_.reloading();
+    std::string said;
+    const Status status = reload_both(said);
+    reloads_.done(status.ok(), clock_.wall());
+    if (status.ok()) {
+      log_.info("{}", said);
+    } else {
+      log_.error("not reloaded, the old configuration stays: {}", status.message());
+    }
+    notify_.ready(status.ok() ? "runs" : "runs, with the old configuration");
+  }
+
+  // Both files are read first: an error in one leaves all as it is.
+  Status reload_both(std::string& said) {
+    const auto own = load_options<AgentOptions>(path_);
+    if (!own.ok()) return own.status();
     const Result<std::string> yaml = engine_config_text(options_);
+    if (!yaml.ok()) return yaml.status();
     const std::string& name = options_.plugin.config;
-    Status status = yaml.ok() ? check_engine_config(engine_.library(), *yaml, name) : yaml.status();
+    Status status = check_engine_config(engine_.library(), *yaml, name);
     std::string applied;
     std::string waiting;
     if (status.ok()) status = engine_.reload(*yaml, applied, waiting);
-    if (!status.ok()) {
-      log_.error("not reloaded, the old configuration stays: {}", status.message());
-    } else {
-      log_.info("reloaded {}: {} changed{}{}", name, applied.empty() ? "nothing" : applied,
-                waiting.empty() ? "" : "; after a restart only: ", waiting);
-    }
-    notify_.ready(status.ok() ? "runs" : "runs, with the old configuration");
+    if (!status.ok()) return status;
+    said = "reloaded " + (name.empty() ? "the engine's defaults" : name) + ": " +
+           (applied.empty() ? "nothing" : applied) + " changed" +
+           (waiting.empty() ? "" : "; after a restart only: " + waiting) + "; " + path_ + ": ";
+    const std::string own_changes = changed_keys(options_, *own);
+    said += own_changes.empty() ? "nothing changed" : "after a restart only: " + own_changes;
+    return {};
   }
 
   Status finish(LoopEnd end) {
@@ -128,6 +136,7 @@ class Agent {
                           : end == LoopEnd::kSourceEnded ? "its input has ended"
                                                          : "the engine has failed");
     notify_.stopping("drains");
+    errands_.close();
     if (http_) http_->set_draining();
     for (const auto& source : sources_) source->close();
     phlower_drain_out out{};
@@ -156,14 +165,19 @@ class Agent {
   }
 
   const AgentOptions options_;
+  const std::string path_;
   Clock& clock_;
   AgentLog logs_;
   Log log_;
   SignalFd signals_;
   ServiceNotify notify_;
   Counters counters_;
+  SourceBoard board_;
+  Errands errands_;
+  Reloads reloads_;
   PluginEngine engine_;
-  std::vector<std::unique_ptr<Source>> sources_;
+  InFlight::Sources sources_;
+  const InFlight in_flight_{errands_, sources_};
   std::unique_ptr<HttpService> http_;
 };
 

@@ -33,6 +33,7 @@ struct RedisOptions {
   std::string pattern;  // empty: made from the URL
   Milliseconds connect_timeout{5'000};
   Milliseconds silence{10'000};
+  Milliseconds heard_within{60'000};
   Milliseconds retry_first{200};
   Milliseconds retry_longest{30'000};
 };
@@ -45,6 +46,7 @@ struct RabbitmqOptions {
   std::string routing_key = "#";
   Milliseconds connect_timeout{5'000};
   Milliseconds heartbeat{20'000};
+  Milliseconds heard_within{60'000};
   Milliseconds retry_first{200};
   Milliseconds retry_longest{30'000};
 };
@@ -123,6 +125,7 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("redis.pattern", o.redis.pattern, Text{true});
   visit("redis.connect_timeout", o.redis.connect_timeout, Span{Milliseconds(100), Seconds(60)});
   visit("redis.silence", o.redis.silence, Span{Milliseconds(100), Seconds(600)});
+  visit("redis.heard_within", o.redis.heard_within, Span{Seconds(1), Hours(8760)});
   visit("redis.retry_first", o.redis.retry_first, kPause);
   visit("redis.retry_longest", o.redis.retry_longest, kPause);
   visit("rabbitmq.url", o.rabbitmq.url, Text{true});
@@ -133,6 +136,7 @@ void visit_options(OptionsT& o, Visitor&& visit) {
   visit("rabbitmq.connect_timeout", o.rabbitmq.connect_timeout,
         Span{Milliseconds(100), Seconds(60)});
   visit("rabbitmq.heartbeat", o.rabbitmq.heartbeat, Span{Seconds(2), Seconds(600)});
+  visit("rabbitmq.heard_within", o.rabbitmq.heard_within, Span{Seconds(1), Hours(8760)});
   visit("rabbitmq.retry_first", o.rabbitmq.retry_first, kPause);
   visit("rabbitmq.retry_longest", o.rabbitmq.retry_longest, kPause);
   visit("capture.path", o.capture.path, Text{true});
@@ -165,7 +169,7 @@ namespace options_detail {
 inline void check_urls(const AgentOptions& o, std::vector<OptionProblem>& problems) {
   const auto check = [&](const char* key, const std::string& url, BrokerKind kind) {
     if (url.empty()) return;
-    const Result<BrokerUrl> parsed = parse_broker_url(url, kind);
+    const auto parsed = parse_broker_urls(url, kind);
     if (!parsed.ok()) problems.push_back({key, std::string(parsed.status().message())});
   };
   check("redis.url", o.redis.url, BrokerKind::kRedis);

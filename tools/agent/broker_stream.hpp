@@ -166,24 +166,39 @@ class BrokerStream {
     return {Code::kPermission, std::string("TLS: ") + what + (text[0] ? ": " : "") + text};
   }
 
-  Status start_tls(const BrokerUrl& url, const std::string& ca_file, const ConnectLimit& limit) {
+  Status prepare_tls(const BrokerUrl& url, const std::string& ca_of_options) {
     context_ = ::SSL_CTX_new(::TLS_client_method());
     if (context_ == nullptr) return tls_error("no context");
     ::SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION);
-    ::SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);
+    ::SSL_CTX_set_verify(context_, url.check_certificate ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                         nullptr);
     ::SSL_CTX_set_mode(context_, SSL_MODE_AUTO_RETRY);
-    if (::SSL_CTX_load_verify_locations(context_, ca_file.c_str(), nullptr) != 1) {
+    const std::string& ca_file = url.ca_file.empty() ? ca_of_options : url.ca_file;
+    if (url.check_certificate &&
+        ::SSL_CTX_load_verify_locations(context_, ca_file.c_str(), nullptr) != 1) {
       return tls_error((ca_file + " holds no certificates").c_str());
     }
+    const std::string& own = url.certificate_file;
+    if (own.empty()) return {};
+    if (::SSL_CTX_use_certificate_chain_file(context_, own.c_str()) != 1) {
+      return tls_error((own + " holds no certificate").c_str());
+    }
+    return ::SSL_CTX_use_PrivateKey_file(context_, url.key_file.c_str(), SSL_FILETYPE_PEM) == 1
+               ? Status()
+               : tls_error((url.key_file + " holds no key of that certificate").c_str());
+  }
+
+  Status start_tls(const BrokerUrl& url, const std::string& ca_file, const ConnectLimit& limit) {
+    if (Status status = prepare_tls(url, ca_file); !status.ok()) return status;
     ssl_ = ::SSL_new(context_);
     if (ssl_ == nullptr || ::SSL_set_fd(ssl_, fd_) != 1) return tls_error("no session");
     unsigned char number[sizeof(in6_addr)];
     const bool is_number = ::inet_pton(AF_INET, url.host.c_str(), number) == 1 ||
                            ::inet_pton(AF_INET6, url.host.c_str(), number) == 1;
-    if (is_number) {
+    if (is_number && url.check_host) {
       ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(ssl_), url.host.c_str());
-    } else {
-      ::SSL_set1_host(ssl_, url.host.c_str());
+    } else if (!is_number) {
+      if (url.check_host) ::SSL_set1_host(ssl_, url.host.c_str());
       ::SSL_set_tlsext_host_name(ssl_, url.host.c_str());
     }
     for (;;) {

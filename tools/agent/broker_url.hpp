@@ -1,168 +1,139 @@
 // The address of a broker as Celery's users write it: redis://, rediss://, redis+socket://,
-// amqp://, amqps://.
+// amqp://, amqps://, several of them with ; between.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "broker_url_parts.hpp"
+#include "broker_url_query.hpp"
 #include "phlower/ground/status.hpp"
 
 namespace phlower::agent {
 
-enum class BrokerKind : std::uint8_t { kRedis, kAmqp };
-
-/// Where a broker is and as whom to speak to it.
-struct BrokerUrl {
-  bool tls = false;
-  std::string host;  // empty where `socket_path` is not
-  std::uint16_t port = 0;
-  std::string socket_path;
-  std::string user;
-  std::string password;
-  std::optional<std::uint32_t> database;  // Redis
-  std::string virtual_host = "/";         // AMQP
-
-  /// For messages: without user and password.
-  std::string shown() const {
-    if (!socket_path.empty()) return socket_path;
-    return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" +
-           std::to_string(port);
-  }
-};
-
 namespace url_detail {
 
-inline Status bad(std::string text) { return {Code::kInvalidConfig, std::move(text)}; }
-
-inline int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-inline bool decode(std::string_view text, std::string& out) {
-  out.clear();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size() || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;
-    out += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
-    i += 2;
-  }
-  return true;
-}
-
-inline std::optional<std::uint32_t> number(std::string_view text, std::uint32_t high) {
-  std::uint32_t value = 0;
-  if (text.empty() || text.size() > 6) return std::nullopt;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + static_cast<std::uint32_t>(c - '0');
-  }
-  return value <= high ? std::optional(value) : std::nullopt;
-}
-
-inline Status read_user(std::string_view text, BrokerUrl& url) {
-  const std::size_t colon = text.find(':');
-  const bool good =
-      decode(text.substr(0, colon), url.user) &&
-      (colon == std::string_view::npos || decode(text.substr(colon + 1), url.password));
-  return good ? Status() : bad("has a % in user or password that is no escape; write %25 for it");
-}
-
-inline Status read_host(std::string_view text, BrokerUrl& url) {
-  std::string_view port;
-  if (text.starts_with('[')) {
-    const std::size_t end = text.find(']');
-    if (end == std::string_view::npos) return bad("has a [ without a ]; write [::1]:6379");
-    url.host = text.substr(1, end - 1);
-    port = text.substr(end + 1);
-    if (!port.empty() && port[0] != ':') return bad("has text behind ]; write [::1]:6379");
-    if (!port.empty()) port.remove_prefix(1);
-    if (port.empty()) return {};
-  } else {
-    const std::size_t colon = text.find(':');
-    url.host = text.substr(0, colon);
-    if (colon == std::string_view::npos) return url.host.empty() ? bad("names no host") : Status();
-    port = text.substr(colon + 1);
-  }
-  if (url.host.empty()) return bad("names no host");
-  const auto value = number(port, 65535);
-  if (!value || *value == 0) return bad("has a port that is none; write one from 1 to 65535");
-  url.port = static_cast<std::uint16_t>(*value);
-  return {};
-}
-
-inline Status read_path(std::string_view path, BrokerKind kind, BrokerUrl& url) {
-  if (path.empty() || (path == "/" && kind == BrokerKind::kRedis)) return {};
-  const std::string_view name = path.substr(1);
-  if (kind == BrokerKind::kRedis) {
-    url.database = number(name, 65535);
-    return url.database ? Status() : bad("ends in no database; write a number, as in /0");
-  }
-  if (name.find('/') != std::string_view::npos && name != "/") {
-    return bad("has more than one part behind the host; write %2F for a / in the virtual host");
-  }
-  if (name.empty()) return {};  // as Celery has it: amqp://host/ is the virtual host /
-  return decode(name, url.virtual_host) ? Status() : bad("has a % that is no escape");
-}
-
-}  // namespace url_detail
-
-/// Errors: kInvalidConfig; the text never shows what may be a password.
-inline Result<BrokerUrl> parse_broker_url(std::string_view text, BrokerKind kind) {
-  namespace ud = url_detail;
-  const bool redis = kind == BrokerKind::kRedis;
-  BrokerUrl url;
-  std::string_view rest = text;
-  const auto scheme = [&rest](std::string_view name) {
+/// Takes the scheme away. Errors: what to write instead of one that is not for this kind.
+inline Status take_scheme(std::string_view& rest, BrokerKind kind, BrokerUrl& url) {
+  const auto take = [&rest](std::string_view name) {
     if (!rest.starts_with(name)) return false;
     rest.remove_prefix(name.size());
     return true;
   };
-  if (redis && scheme("redis+socket://")) {
-    if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
-      if (Status status = ud::read_user(rest.substr(0, at), url); !status.ok()) return status;
-      rest.remove_prefix(at + 1);
+  if (kind == BrokerKind::kRedis) {
+    url.tls = take("rediss://");
+    if (url.tls || take("redis://")) return {};
+    if (rest.starts_with("sentinel") || rest.starts_with("redis+sentinel")) {
+      return bad(
+          "is of a Sentinel, which is not asked here; write the servers behind it, with ; "
+          "between them: redis://A:6379/0;redis://B:6379/0. Replicas have the events, too");
     }
-    const std::size_t query = rest.find("?virtual_host=");
-    if (query != std::string_view::npos) {
-      url.database = ud::number(rest.substr(query + 14), 65535);
-      if (!url.database) return ud::bad("has a virtual_host that is no number");
+    return bad(
+        "begins with no known scheme; write redis://HOST:6379/0, rediss:// or "
+        "redis+socket:///PATH");
+  }
+  url.tls = take("amqps://");
+  // The second and third are Celery's other names of the first.
+  if (url.tls || take("amqp://") || take("pyamqp://") || take("librabbitmq://")) return {};
+  return bad("begins with no known scheme; write amqp://USER:PASSWORD@HOST:5672/VHOST or amqps://");
+}
+
+/// Where user and password end: at the last @ before the path. Who wrote a / or ? of a password as
+/// it is, which Celery does not take, means the last @ of all.
+inline std::size_t end_of_user(std::string_view rest) {
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  if (const std::size_t at = authority.rfind('@'); at != std::string_view::npos) return at;
+  BrokerUrl trial;
+  const bool plain =
+      !authority.empty() && !authority.starts_with(':') && read_host(authority, trial).ok();
+  const std::size_t query = plain ? rest.find('?') : std::string_view::npos;
+  return rest.substr(0, query).rfind('@');
+}
+
+inline Status read_socket(std::string_view rest, BrokerUrl& url) {
+  if (const std::size_t at = rest.substr(0, rest.find('?')).rfind('@');
+      at != std::string_view::npos) {
+    if (Status status = read_user(rest.substr(0, at), url); !status.ok()) return status;
+    rest.remove_prefix(at + 1);
+  }
+  const std::size_t query = rest.find('?');
+  if (!rest.starts_with('/') || !decode(rest.substr(0, query), url.socket_path)) {
+    return bad("names no socket; write redis+socket:///run/redis/redis.sock");
+  }
+  if (query == std::string_view::npos) return {};
+  if (Status status = read_query(rest.substr(query + 1), BrokerKind::kRedis, url); !status.ok()) {
+    return status;
+  }
+  return url.tls ? bad("asks for TLS on a socket of this machine; leave ssl out") : Status();
+}
+
+// As the clients of Celery: guest and guest, whichever of the two is not there.
+inline void fill_guest(BrokerUrl& url) {
+  if (url.user.empty()) url.user = "guest";
+  if (url.password.empty()) url.password = "guest";
+}
+
+}  // namespace url_detail
+
+/// One address. Errors: kInvalidConfig; the text never shows what may be a password.
+inline Result<BrokerUrl> parse_broker_url(std::string_view text, BrokerKind kind) {
+  namespace ud = url_detail;
+  BrokerUrl url;
+  std::string_view rest = text;
+  constexpr std::string_view kSocket = "redis+socket://";
+  if (kind == BrokerKind::kRedis && rest.starts_with(kSocket)) {
+    if (Status status = ud::read_socket(rest.substr(kSocket.size()), url); !status.ok()) {
+      return status;
     }
-    url.socket_path = rest.substr(0, query);
-    if (url.socket_path.starts_with('/')) return url;
-    return ud::bad("names no socket; write redis+socket:///run/redis/redis.sock");
+    return url;
   }
-  if (scheme(redis ? "rediss://" : "amqps://")) {
-    url.tls = true;
-  } else if (!scheme(redis ? "redis://" : "amqp://")) {
-    return ud::bad(redis ? "begins with no known scheme; write redis://HOST:6379/0, rediss:// or "
-                           "redis+socket:///PATH"
-                         : "begins with no known scheme; write amqp://USER:PASSWORD@HOST:5672/ or "
-                           "amqps://");
+  if (Status status = ud::take_scheme(rest, kind, url); !status.ok()) return status;
+  if (const std::size_t at = ud::end_of_user(rest); at != std::string_view::npos) {
+    if (Status status = ud::read_user(rest.substr(0, at), url); !status.ok()) return status;
+    rest.remove_prefix(at + 1);
   }
-  url.port = redis ? 6379 : url.tls ? 5671 : 5672;
-  const std::size_t slash =
-      rest.find('/', rest.rfind('@') == std::string_view::npos ? 0 : rest.rfind('@'));
-  std::string_view host = rest.substr(0, slash);
-  if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
-    if (Status status = ud::read_user(host.substr(0, at), url); !status.ok()) return status;
-    host.remove_prefix(at + 1);
-  } else if (!redis) {
-    url.user = url.password = "guest";
+  const std::size_t query = rest.find('?');
+  const std::string_view place = rest.substr(0, query);
+  const std::size_t slash = place.find('/');
+  if (Status status = ud::read_host(place.substr(0, slash), url); !status.ok()) return status;
+  if (slash != std::string_view::npos) {
+    if (Status status = ud::read_path(place.substr(slash), kind, url); !status.ok()) return status;
   }
-  if (Status status = ud::read_host(host, url); !status.ok()) return status;
-  const std::string_view path = slash == std::string_view::npos ? "" : rest.substr(slash);
-  if (path.find('?') != std::string_view::npos || path.find('#') != std::string_view::npos) {
-    return ud::bad("has options behind a ? or #, which are not known here; write none");
+  if (query != std::string_view::npos) {
+    if (Status status = ud::read_query(rest.substr(query + 1), kind, url); !status.ok()) {
+      return status;
+    }
   }
-  if (Status status = ud::read_path(path, kind, url); !status.ok()) return status;
+  if (kind == BrokerKind::kAmqp) ud::fill_guest(url);
+  if (url.port == 0) url.port = kind == BrokerKind::kRedis ? 6379 : url.tls ? 5671 : 5672;
   return url;
+}
+
+/// One or several with ; between them, of which one is to be tried after the other. Errors: as
+/// above; the one that is meant is named by its number.
+inline Result<std::vector<BrokerUrl>> parse_broker_urls(std::string_view text, BrokerKind kind) {
+  if (text.starts_with('[') || text.find(",redis") != std::string_view::npos ||
+      text.find(",amqp") != std::string_view::npos) {
+    return url_detail::bad("is a list of another form; write one text with ; between the brokers");
+  }
+  const bool several = text.find(';') != std::string_view::npos;
+  std::vector<BrokerUrl> urls;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::string_view one = text.substr(0, text.find(';'));
+    text.remove_prefix(std::min(text.size(), one.size() + 1));
+    if (one.empty()) continue;
+    Result<BrokerUrl> url = parse_broker_url(one, kind);
+    if (!url.ok() && several) {
+      return url_detail::bad("broker " + std::to_string(number) + " of those between ; " +
+                             std::string(url.status().message()) + " (a ; of a password is %3B)");
+    }
+    if (!url.ok()) return url.status();
+    urls.push_back(*std::move(url));
+  }
+  if (urls.empty()) return url_detail::bad("names no broker");
+  return urls;
 }
 
 }  // namespace phlower::agent

@@ -5,11 +5,11 @@
 #include <string>
 #include <utility>
 
-#include "agent_options.hpp"
 #include "celery_feed.hpp"
 #include "outlet.hpp"
 #include "phlower/celery/capture_reader.hpp"
 #include "source.hpp"
+#include "source_parts.hpp"
 
 namespace phlower::agent {
 
@@ -17,13 +17,10 @@ namespace phlower::agent {
 class CaptureSource final : public Source {
  public:
   /// Errors: those of opening the file.
-  static Result<std::unique_ptr<CaptureSource>> open(const AgentOptions& options,
-                                                     PluginEngine& engine, Counters& counters,
-                                                     const Log& log) {
-    Result<CaptureReader> reader = CaptureReader::open(options.capture.path);
+  static Result<std::unique_ptr<CaptureSource>> open(const SourceParts& parts) {
+    Result<CaptureReader> reader = CaptureReader::open(parts.options.capture.path);
     if (!reader.ok()) return reader.status();
-    return std::unique_ptr<CaptureSource>(
-        new CaptureSource(options, *std::move(reader), engine, counters, log));
+    return std::unique_ptr<CaptureSource>(new CaptureSource(parts, *std::move(reader)));
   }
 
   std::string_view name() const override { return "capture"; }
@@ -47,6 +44,14 @@ class CaptureSource final : public Source {
     return outlet_.full() ? outlet_.due() : MonoTime{};
   }
   bool ends_agent() const override { return ended_ && at_end_ == AtEnd::kEnd; }
+  SourceHealth health() const override { return {"capture", !ended_, {}, {}, {}}; }
+  void each_in_flight(const std::function<bool(const InFlightTask&)>& visit) const override {
+    feed_.each_in_flight(visit);
+  }
+  std::optional<InFlightTask> find_in_flight(std::string_view task_id) const override {
+    return feed_.find_in_flight(task_id);
+  }
+
   void close() override {
     ended_ = true;
     outlet_.give_up();
@@ -55,14 +60,13 @@ class CaptureSource final : public Source {
  private:
   static constexpr int kLinesPerTurn = 64;
 
-  CaptureSource(const AgentOptions& options, CaptureReader reader, PluginEngine& engine,
-                Counters& counters, const Log& log)
-      : path_(options.capture.path),
-        at_end_(options.capture.at_end),
-        log_(log),
+  CaptureSource(const SourceParts& parts, CaptureReader reader)
+      : path_(parts.options.capture.path),
+        at_end_(parts.options.capture.at_end),
+        log_(parts.log),
         reader_(std::move(reader)),
-        outlet_(engine, counters, "capture", log, Outlet::kForEver),
-        feed_(options.celery, counters, "capture", log) {}
+        outlet_(parts.engine, parts.counters, "capture", parts.log, Outlet::kForEver),
+        feed_(parts.options.celery, parts.counters, "capture", parts.log) {}
 
   void read_line(MonoTime now) {
     const auto give = [this](const RecordView& record) { outlet_.give(record); };

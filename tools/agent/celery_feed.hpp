@@ -1,9 +1,11 @@
 // From the events of one broker to records: what Redis, RabbitMQ and a capture have in common.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "counters.hpp"
 #include "lost_tasks.hpp"
@@ -11,6 +13,7 @@
 #include "phlower/celery/message.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
+#include "worker_watch.hpp"
 
 namespace phlower::agent {
 
@@ -43,6 +46,9 @@ class CeleryFeed {
                                  "Tasks forgotten before their end was seen: too many, or silent "
                                  "for too long.",
                                  source)),
+        mute_count_(counters.make("phlower_agent_workers_without_events",
+                                  "Workers that run tasks and send no events of them.", source,
+                                  CountKind::kGauge)),
         lost_(counters, source) {}
 
   /// A message with kombu's envelope, as Redis has it.
@@ -71,6 +77,8 @@ class CeleryFeed {
       lost_.see(record);
       give(record);
     });
+    workers_.expire(now);
+    mute_ = workers_.mute();
     show();
   }
   /// Gives out the tasks in flight as they are.
@@ -80,7 +88,24 @@ class CeleryFeed {
     show();
   }
   /// Events were missed: counts by worker begin anew.
-  void gap() { lost_.forget(); }
+  void gap() {
+    lost_.forget();
+    workers_.forget();
+    mute_.clear();
+  }
+
+  template <class Visit>
+  void each_in_flight(Visit&& visit) const {
+    assembler_.for_each_in_flight(visit);
+  }
+  std::optional<InFlightTask> find_in_flight(std::string_view task_id) const {
+    return assembler_.find_in_flight(task_id);
+  }
+
+  /// Workers that were heard of in the last two minutes.
+  std::size_t workers() const { return workers_.count(); }
+  /// Those that run tasks and send no events of them, as of the last `expire`.
+  const std::vector<std::string>& mute_workers() const { return mute_; }
 
  private:
   template <class Give>
@@ -105,6 +130,7 @@ class CeleryFeed {
     };
     for (const Event& event : batch.events) {
       lost_.see(event);
+      workers_.see(event, now);
       assembler_.add(event, now, look_and_give);
     }
     show();
@@ -128,6 +154,7 @@ class CeleryFeed {
   void show() {
     const AssemblerStats& stats = assembler_.stats();
     in_flight_.set(stats.in_flight);
+    mute_count_.set(mute_.size());
     forgotten_.set(stats.forgotten_by_count + stats.forgotten_by_bytes + stats.forgotten_by_age);
   }
 
@@ -143,7 +170,10 @@ class CeleryFeed {
   Count& bad_fields_;
   Count& in_flight_;
   Count& forgotten_;
+  Count& mute_count_;
   LostTasks lost_;
+  WorkerWatch workers_;
+  std::vector<std::string> mute_;
 };
 
 }  // namespace phlower::agent

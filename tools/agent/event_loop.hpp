@@ -14,12 +14,14 @@
 
 #include "agent_options.hpp"
 #include "counters.hpp"
+#include "errands.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
 #include "plugin_engine.hpp"
 #include "service_notify.hpp"
 #include "signal_fd.hpp"
 #include "source.hpp"
+#include "source_health.hpp"
 
 namespace phlower::agent {
 
@@ -31,12 +33,15 @@ enum class LoopEnd : std::uint8_t { kSignal, kSourceEnded, kEngineFailed };
 class EventLoop {
  public:
   EventLoop(const LoopOptions& options, PluginEngine& engine, Clock& clock, SignalFd& signals,
-            ServiceNotify& notify, Counters& counters, Log log)
+            ServiceNotify& notify, Counters& counters, SourceBoard& board, Errands& errands,
+            Log log)
       : options_(options),
         engine_(engine),
         clock_(clock),
         signals_(signals),
         notify_(notify),
+        board_(board),
+        errands_(errands),
         log_(std::move(log)),
         ticks_(counters.make("phlower_agent_ticks_total", "Ticks of the engine.", "")),
         tick_over_(counters.make("phlower_agent_tick_over_budget_nanoseconds_total",
@@ -51,7 +56,8 @@ class EventLoop {
     std::vector<std::size_t> begins(sources.size() + 1);
     bool more = true;
     for (;;) {
-      fds.assign({pollfd{signals_.fd(), POLLIN, 0}, pollfd{engine_.event_fd(), POLLIN, 0}});
+      fds.assign({pollfd{signals_.fd(), POLLIN, 0}, pollfd{engine_.event_fd(), POLLIN, 0},
+                  pollfd{errands_.fd(), POLLIN, 0}});
       for (std::size_t i = 0; i < sources.size(); ++i) {
         begins[i] = fds.size();
         sources[i]->watches(fds);
@@ -72,6 +78,8 @@ class EventLoop {
         more = sources[i]->turn(found, now) || more;
         if (sources[i]->ends_agent()) return LoopEnd::kSourceEnded;
       }
+      if (now >= board_due_) show(sources, now);
+      if (fds[2].revents != 0) errands_.run();
       if (now >= tick_due_ || fds[1].revents != 0) {
         if (!tick()) return LoopEnd::kEngineFailed;
       }
@@ -88,6 +96,13 @@ class EventLoop {
       if (const auto wanted = source->due()) due = std::min(due, *wanted);
     }
     return due > now ? due - now : Nanoseconds(0);
+  }
+
+  void show(const std::vector<std::unique_ptr<Source>>& sources, MonoTime now) {
+    board_due_ = now + Seconds(1);
+    std::vector<SourceHealth> all;
+    for (const auto& source : sources) all.push_back(source->health());
+    board_.set(std::move(all));
   }
 
   static void wait(std::vector<pollfd>& fds, Nanoseconds time) {
@@ -124,11 +139,14 @@ class EventLoop {
   Clock& clock_;
   SignalFd& signals_;
   ServiceNotify& notify_;
+  SourceBoard& board_;
+  Errands& errands_;
   Log log_;
   Count& ticks_;
   Count& tick_over_;
   Count& tick_max_;
   MonoTime tick_due_{};
+  MonoTime board_due_{};
   bool own_thread_ = false;
 };
 

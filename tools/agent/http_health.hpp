@@ -5,18 +5,21 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "counters.hpp"
 #include "http_message.hpp"
+#include "phlower/ground/clock.hpp"
 #include "plugin_engine.hpp"
+#include "source_health.hpp"
 
 namespace phlower::agent {
 
 /// By calls that plugin.h marks ANY THREAD and that wait for nothing. Thread safety: safe.
 class HttpHealth {
  public:
-  HttpHealth(PluginEngine& engine, const Counters& counters)
-      : engine_(engine), counters_(counters) {}
+  HttpHealth(PluginEngine& engine, const Counters& counters, const SourceBoard& board, Clock& clock)
+      : engine_(engine), counters_(counters), board_(board), clock_(clock) {}
 
   void set_draining() { draining_ = true; }
 
@@ -27,15 +30,22 @@ class HttpHealth {
       return ns == std::numeric_limits<std::uint64_t>::max() ? Json()
                                                              : Json(static_cast<double>(ns) / 1e6);
     };
-    const Json why = reasons(health);
+    Json why = reasons(health);
+    // What a source does not hear is told, but nothing of the agent fails.
+    const int status = why.empty() ? 200 : 503;
+    const std::vector<SourceHealth> heard = board_.all();
+    for (const SourceHealth& source : heard) {
+      if (!source.trouble.empty()) why.push_back(source.name + ": " + source.trouble);
+    }
     const bool failed = health.state == PHLOWER_HEALTH_FAILED;
     return http_json(
-        why.empty() ? 200 : 503,
+        status,
         {{"status", failed        ? "failed"
                     : why.empty() ? "ok"
                                   : "degraded"},
          {"reasons", why},
          {"draining", draining_.load()},
+         {"sources", sources(heard)},
          {"rows",
           {{"invocations", stats.invocations},
            {"details", stats.details},
@@ -68,6 +78,23 @@ class HttpHealth {
   }
 
  private:
+  Json sources(const std::vector<SourceHealth>& heard) const {
+    const MonoTime now = clock_.mono();
+    Json all = Json::array();
+    for (const SourceHealth& source : heard) {
+      Json one = {{"name", source.name}, {"connected", source.connected}};
+      if (source.workers) {
+        one["last_event_s"] =
+            source.last_event
+                ? Json(static_cast<double>((now - *source.last_event) / Milliseconds(1)) / 1e3)
+                : Json();
+        one["workers"] = *source.workers;
+      }
+      all.push_back(one);
+    }
+    return all;
+  }
+
   Json reasons(const phlower_health& health) const {
     Json all = Json::array();
     if (health.state != PHLOWER_HEALTH_OK) all.push_back(std::string("engine: ") + health.reason);
@@ -81,6 +108,8 @@ class HttpHealth {
 
   PluginEngine& engine_;
   const Counters& counters_;
+  const SourceBoard& board_;
+  Clock& clock_;
   std::atomic<bool> draining_{false};
 };
 

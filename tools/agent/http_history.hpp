@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "agent_options.hpp"
+#include "http_in_flight.hpp"
 #include "http_message.hpp"
 #include "http_query.hpp"
 #include "phlower/ground/clock.hpp"
@@ -22,13 +23,19 @@ namespace phlower::agent {
 /// Checks a question at once; the plan's question then waits for the disk. Thread safety: safe.
 class HttpHistory {
  public:
-  HttpHistory(const HttpOptions& options, PluginEngine& engine, Clock& clock)
-      : options_(options), engine_(engine), clock_(clock) {}
+  HttpHistory(const HttpOptions& options, PluginEngine& engine, const HttpInFlight& in_flight,
+              Clock& clock)
+      : options_(options), engine_(engine), in_flight_(in_flight), clock_(clock) {}
 
   HttpPlan one(const HttpRequest& request, const std::string& task_id) const {
     if (!request.parameters.empty()) return http_error(400, "takes no parameters");
     if (task_id.size() > 255) return http_error(400, "task_id: is longer than 255 bytes");
-    return {[this, task_id](HttpAsker&) { return get(task_id); }, false, options_.question_timeout};
+    return {[this, task_id](HttpAsker&) {
+              HttpAnswer answer = get(task_id);
+              if (answer.status != 404) return answer;
+              return in_flight_.one(task_id).value_or(std::move(answer));
+            },
+            false, options_.question_timeout};
   }
 
   /// `task` empty: of all tasks, and the parameter `task` may name one.
@@ -53,7 +60,8 @@ class HttpHistory {
     for (int tries = 0; tries < 3 && code == PHLOWER_E_RELOAD; ++tries) code = call(&err);
     switch (code) {
       case PHLOWER_OK: return good();
-      case PHLOWER_E_NOT_FOUND: return http_error(404, "no such task in the history");
+      case PHLOWER_E_NOT_FOUND:
+        return http_error(404, "no such task in the history, and none in flight");
       case PHLOWER_E_ARGUMENT: return http_error(400, err.message);
       case PHLOWER_E_BUSY:
       case PHLOWER_E_RELOAD:
@@ -128,6 +136,7 @@ class HttpHistory {
 
   const HttpOptions options_;
   PluginEngine& engine_;
+  const HttpInFlight& in_flight_;
   Clock& clock_;
 };
 

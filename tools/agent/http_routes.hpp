@@ -10,11 +10,13 @@
 #include "counters.hpp"
 #include "http_health.hpp"
 #include "http_history.hpp"
+#include "http_in_flight.hpp"
 #include "http_message.hpp"
 #include "http_request.hpp"
 #include "metrics_text.hpp"
 #include "phlower/ground/clock.hpp"
 #include "plugin_engine.hpp"
+#include "source_health.hpp"
 
 namespace phlower::agent {
 
@@ -31,15 +33,23 @@ inline std::optional<std::string> match_path(std::string_view pattern, std::stri
   return std::string(path.substr(before.size(), path.size() - before.size() - after.size()));
 }
 
+/// What is asked about; outlives who answers.
+struct HttpSubjects {
+  PluginEngine& engine;
+  Counters& counters;
+  const SourceBoard& board;
+  const InFlight& in_flight;
+};
+
 /// Thread safety: safe.
 class HttpRoutes {
  public:
-  HttpRoutes(const HttpOptions& options, PluginEngine& engine, const Counters& counters,
-             Clock& clock)
-      : engine_(engine),
-        counters_(counters),
-        health_(engine, counters),
-        history_(options, engine, clock) {}
+  HttpRoutes(const HttpOptions& options, const HttpSubjects& subjects, Clock& clock)
+      : engine_(subjects.engine),
+        counters_(subjects.counters),
+        health_(subjects.engine, subjects.counters, subjects.board, clock),
+        in_flight_(options, subjects.in_flight, clock),
+        history_(options, subjects.engine, in_flight_, clock) {}
 
   void set_draining() { health_.set_draining(); }
 
@@ -61,7 +71,7 @@ class HttpRoutes {
     std::string_view pattern;
     HttpPlan (HttpRoutes::*plan)(const HttpRequest&, const std::string& part) const;
   };
-  static const Route kRoutes[7];
+  static const Route kRoutes[8];
 
   HttpPlan healthz(const HttpRequest&, const std::string&) const { return health_.health(); }
   HttpPlan livez(const HttpRequest&, const std::string&) const { return health_.live(); }
@@ -73,6 +83,9 @@ class HttpRoutes {
   HttpPlan one(const HttpRequest& request, const std::string& id) const {
     return history_.one(request, id);
   }
+  HttpPlan in_flight(const HttpRequest& request, const std::string&) const {
+    return in_flight_.page(request);
+  }
   HttpPlan page(const HttpRequest& request, const std::string& name) const {
     return history_.page(request, name);
   }
@@ -80,6 +93,7 @@ class HttpRoutes {
   PluginEngine& engine_;
   const Counters& counters_;
   HttpHealth health_;
+  HttpInFlight in_flight_;
   HttpHistory history_;
 };
 
@@ -91,6 +105,7 @@ inline const HttpRoutes::Route HttpRoutes::kRoutes[] = {
     {"/invocations/{task_id}", &HttpRoutes::one},
     {"/tasks/{name}/invocations", &HttpRoutes::page},
     {"/search", &HttpRoutes::page},
+    {"/in-flight", &HttpRoutes::in_flight},
 };
 
 }  // namespace phlower::agent

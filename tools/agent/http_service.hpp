@@ -16,8 +16,7 @@
 #include "http_address.hpp"
 #include "http_routes.hpp"
 #include "http_server.hpp"
-#include "link_state.hpp"
-#include "plugin_engine.hpp"
+#include "secrets.hpp"
 #include "unix_listener.hpp"
 
 namespace phlower::agent {
@@ -25,14 +24,14 @@ namespace phlower::agent {
 class HttpService {
  public:
   /// Listens and serves. Errors: kInvalidConfig, kBusy (the address is taken), kPermission, kIo.
-  static Result<std::unique_ptr<HttpService>> open(const HttpOptions& options, PluginEngine& engine,
-                                                   Counters& counters, Clock& clock,
+  static Result<std::unique_ptr<HttpService>> open(const HttpOptions& options,
+                                                   const HttpSubjects& subjects, Clock& clock,
                                                    const Log& log) {
-    std::unique_ptr<HttpService> service(new HttpService(options, engine, counters, clock));
+    std::unique_ptr<HttpService> service(new HttpService(options, subjects, clock));
     if (Status status = service->read_token(options); !status.ok()) return status;
     if (Status status = service->listen(options); !status.ok()) return status;
     service->server_ = std::make_unique<HttpServer>(
-        service->fd_, options, clock, counters,
+        service->fd_, options, clock, subjects.counters,
         [http = service.get()](const HttpRequest& request) { return http->plan(request); });
     if (Status status = service->server_->start(); !status.ok()) return status;
     log.info("listens on {}", service->shown_);
@@ -51,17 +50,13 @@ class HttpService {
   }
 
  private:
-  HttpService(const HttpOptions& options, PluginEngine& engine, Counters& counters, Clock& clock)
-      : routes_(options, engine, counters, clock) {}
+  HttpService(const HttpOptions& options, const HttpSubjects& subjects, Clock& clock)
+      : routes_(options, subjects, clock) {}
 
   Status read_token(const HttpOptions& options) {
     if (options.token_file.empty()) return {};
-    Result<std::string> token = read_secret(options.token_file);
+    Result<std::string> token = agent::read_token(options.token_file);
     if (!token.ok()) return token.status().with_context("http.token_file");
-    if (token->size() < 16) {
-      return {Code::kInvalidConfig,
-              options.token_file + ": the token has under 16 characters; write a longer one"};
-    }
     token_ = *std::move(token);
     return {};
   }

@@ -1,26 +1,13 @@
 // What the sources with a broker have in common: when to connect again, and the counts of gaps.
 #pragma once
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <string>
 
 #include "counters.hpp"
-#include "phlower/config/options_yaml.hpp"
 #include "phlower/ground/clock.hpp"
 #include "retry_pause.hpp"
 
 namespace phlower::agent {
-
-/// The password in `path`, without the end of its line.
-inline Result<std::string> read_secret(const std::string& path) {
-  Result<std::string> text = read_config_text(path);
-  if (!text.ok()) return text;
-  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-  return text;
-}
 
 /// Counts connections and the time without one.
 class LinkState {

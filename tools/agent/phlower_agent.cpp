@@ -2,12 +2,14 @@
 // about the history by HTTP. The reference for whoever writes a host of libphlower.so.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "../exit_codes.hpp"
 #include "agent.hpp"
 #include "phlower/version.hpp"
+#include "start_check.hpp"
 
 namespace phlower::agent {
 namespace {
@@ -19,23 +21,46 @@ using tools::kExitUsage;
 constexpr const char* kExamples = R"(Examples:
   phlower-agent --config /etc/phlower/agent.yaml
   phlower-agent --check-config /etc/phlower/agent.yaml
-  kill -HUP $(pidof phlower-agent)        reads the engine's configuration again
+  kill -HUP $(pidof phlower-agent)        reads both configurations again
   curl http://127.0.0.1:9808/healthz      and /readyz, /metrics, /search?state=FAILURE&limit=10
   echo '{"task_id":"1","state":"SUCCESS"}' | socat - UNIX-CONNECT:/run/phlower/records.sock
 
 Every key of the configuration is explained in config/agent.yaml. Exit codes: 0 ended in order,
 1 a problem, 2 wrong usage or wrong configuration.)";
 
+Result<std::unique_ptr<PluginLibrary>> load_library(const AgentOptions& options) {
+  const std::string& path = options.plugin.library;
+  auto library = PluginLibrary::load(path);
+  if (library.ok()) return library;
+  const bool bare = path.find('/') == std::string::npos;
+  return Status(library.status().code(),
+                "plugin.library: " + std::string(library.status().message()) +
+                    (bare ? "; a name without a slash is looked for where ldconfig finds "
+                            "libraries: write the path of libphlower.so"
+                          : ""));
+}
+
 int complain(const Status& status) {
   tools::complain("phlower-agent", status);
   return status.code() == Code::kInvalidConfig ? kExitUsage : kExitProblem;
 }
 
-int check(const AgentOptions& options, const PluginLibrary& library, const std::string& path) {
+// All that is wrong, not only the first of it: each costs whoever mends it another try.
+int check(const AgentOptions& options, const std::string& path) {
+  StartFindings found = check_start(options);
+  const auto library = load_library(options);
   const Result<std::string> yaml = engine_config_text(options);
-  if (!yaml.ok()) return complain(yaml.status());
-  const Status status = check_engine_config(library, *yaml, options.plugin.config);
-  if (!status.ok()) return complain(status);
+  Status status = library.status();
+  if (status.ok()) status = yaml.status();
+  if (status.ok()) status = check_engine_config(**library, *yaml, options.plugin.config);
+  if (!status.ok()) found.problems.emplace_back(status.message());
+  for (const std::string& note : found.notes) {
+    std::fprintf(stderr, "phlower-agent: note: %s\n", note.c_str());
+  }
+  for (const std::string& problem : found.problems) {
+    std::fprintf(stderr, "phlower-agent: %s\n", problem.c_str());
+  }
+  if (!found.problems.empty()) return kExitUsage;
   std::printf(
       "%s: good\n%s: good\n", path.c_str(),
       options.plugin.config.empty() ? "(the engine's defaults)" : options.plugin.config.c_str());
@@ -49,7 +74,8 @@ int main_of(int argc, char** argv) {
                "phlower-agent");
   auto* run = app.add_option("--config", config, "the agent's configuration: run with it");
   auto* only = app.add_option("--check-config", to_check,
-                              "check it, and the engine's that it names; exit 0 or 2");
+                              "check it, the engine's that it names, and what both need on this "
+                              "machine: plugin, files, tokens, addresses; exit 0 or 2");
   run->excludes(only);
   app.set_version_flag("--version", "Phlower " PHLOWER_VERSION);
   app.footer(kExamples);
@@ -70,11 +96,11 @@ int main_of(int argc, char** argv) {
     complain(options.status());
     return kExitUsage;
   }
-  const auto library = PluginLibrary::load(options->plugin.library);
+  if (!to_check.empty()) return check(*options, path);
+  const auto library = load_library(*options);
   if (!library.ok()) return complain(library.status());
-  if (!to_check.empty()) return check(*options, **library, path);
   SystemClock clock;
-  const Status status = Agent(*options, clock, **library).run();
+  const Status status = Agent(*options, path, clock, **library).run();
   return status.ok() ? kExitDone : complain(status);
 }
 

@@ -99,6 +99,35 @@ class PluginEngine {
 
   int event_fd() const { return calls_.engine_event_fd(engine_); }
 
+  /// Shows the text of `record`, which must outlive it.
+  static phlower_record to_struct(const RecordView& record) {
+    const auto text = [](std::string_view from) { return phlower_text{from.data(), from.size()}; };
+    const auto at = [](UnixSeconds seconds) -> std::int64_t {
+      if (!(seconds > 0 && seconds < 9e9)) return 0;
+      // Apart: a double has no room for both at once. Above 0 a cast is floor, without a call.
+      const auto whole = static_cast<std::int64_t>(seconds);
+      const double rest = (seconds - static_cast<double>(whole)) * 1e9;
+      return whole * 1'000'000'000 + std::llround(rest);
+    };
+    phlower_record out = PHLOWER_RECORD_INIT;
+    out.flags = record.flags;
+    out.task_id = text(record.task_id);
+    out.task_name = text(record.task_name);
+    out.state = text(record.state);
+    out.worker = text(record.worker);
+    out.queue = text(record.queue);
+    out.exception_type = text(record.exception_type);
+    out.args = text(record.args);
+    out.kwargs = text(record.kwargs);
+    out.traceback = text(record.traceback);
+    out.received_at_ns = at(record.received_at);
+    out.started_at_ns = at(record.started_at);
+    out.finished_at_ns = at(record.finished_at);
+    out.runtime_ns =
+        record.runtime_ms < 0 ? -1 : std::llround(std::min(record.runtime_ms, 9e12) * 1e6);
+    return out;
+  }
+
   /// What the calls of plugin.h give; `submit_whole` is for sources that can wait.
   std::int32_t submit(const RecordView& record) {
     const phlower_record out = to_struct(record);
@@ -150,34 +179,6 @@ class PluginEngine {
   phlower_engine* handle() const { return engine_; }
 
  private:
-  static phlower_record to_struct(const RecordView& record) {
-    const auto text = [](std::string_view from) { return phlower_text{from.data(), from.size()}; };
-    const auto at = [](UnixSeconds seconds) -> std::int64_t {
-      if (!(seconds > 0 && seconds < 9e9)) return 0;
-      // Apart: a double has no room for both at once. Above 0 a cast is floor, without a call.
-      const auto whole = static_cast<std::int64_t>(seconds);
-      const double rest = (seconds - static_cast<double>(whole)) * 1e9;
-      return whole * 1'000'000'000 + std::llround(rest);
-    };
-    phlower_record out = PHLOWER_RECORD_INIT;
-    out.flags = record.flags;
-    out.task_id = text(record.task_id);
-    out.task_name = text(record.task_name);
-    out.state = text(record.state);
-    out.worker = text(record.worker);
-    out.queue = text(record.queue);
-    out.exception_type = text(record.exception_type);
-    out.args = text(record.args);
-    out.kwargs = text(record.kwargs);
-    out.traceback = text(record.traceback);
-    out.received_at_ns = at(record.received_at);
-    out.started_at_ns = at(record.started_at);
-    out.finished_at_ns = at(record.finished_at);
-    out.runtime_ns =
-        record.runtime_ms < 0 ? -1 : std::llround(std::min(record.runtime_ms, 9e12) * 1e6);
-    return out;
-  }
-
   static LogLevel to_level(std::uint32_t level) {
     return level >= PHLOWER_LOG_ERROR ? LogLevel::kError : static_cast<LogLevel>(level);
   }

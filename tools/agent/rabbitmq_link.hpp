@@ -108,22 +108,36 @@ class RabbitmqLink {
         url.tls ? ::amqp_ssl_socket_new(connection_) : ::amqp_tcp_socket_new(connection_);
     if (socket == nullptr) return {Code::kInternal, "no memory"};
     if (url.tls) {
-      ::amqp_ssl_socket_set_verify_peer(socket, 1);
-      ::amqp_ssl_socket_set_verify_hostname(socket, 1);
-      const int code = ::amqp_ssl_socket_set_cacert(socket, options.ca_file.c_str());
-      if (code != AMQP_STATUS_OK) {
-        return {Code::kPermission, "TLS: " + options.ca_file + " holds no certificates"};
-      }
+      if (Status status = prepare_tls(socket, url, options); !status.ok()) return status;
     }
     const timeval limit = amqp_detail::seconds(options.connect_timeout);
     ::amqp_set_handshake_timeout(connection_, &limit);
     ::amqp_set_rpc_timeout(connection_, &limit);
     const int code = ::amqp_socket_open_noblock(socket, url.host.c_str(), url.port, &limit);
     if (code != AMQP_STATUS_OK) return {Code::kIo, ::amqp_error_string2(code)};
-    const auto heartbeat = static_cast<int>(options.heartbeat / Seconds(1));
+    const auto heartbeat = static_cast<int>(
+        url.heartbeat_seconds.value_or(static_cast<std::uint32_t>(options.heartbeat / Seconds(1))));
     return good("login",
                 ::amqp_login(connection_, url.virtual_host.c_str(), 0, 131072, heartbeat,
                              AMQP_SASL_METHOD_PLAIN, url.user.c_str(), url.password.c_str()));
+  }
+
+  static Status prepare_tls(amqp_socket_t* socket, const BrokerUrl& url,
+                            const RabbitmqOptions& options) {
+    ::amqp_ssl_socket_set_verify_peer(socket, url.check_certificate ? 1 : 0);
+    ::amqp_ssl_socket_set_verify_hostname(socket, url.check_host ? 1 : 0);
+    const std::string& ca_file = url.ca_file.empty() ? options.ca_file : url.ca_file;
+    if (url.check_certificate &&
+        ::amqp_ssl_socket_set_cacert(socket, ca_file.c_str()) != AMQP_STATUS_OK) {
+      return {Code::kPermission, "TLS: " + ca_file + " holds no certificates"};
+    }
+    if (!url.certificate_file.empty() &&
+        ::amqp_ssl_socket_set_key(socket, url.certificate_file.c_str(), url.key_file.c_str()) !=
+            AMQP_STATUS_OK) {
+      return {Code::kPermission, "TLS: " + url.certificate_file + " and " + url.key_file +
+                                     " are no certificate and its key"};
+    }
+    return {};
   }
 
   static Status good(std::string_view what, const amqp_rpc_reply_t& reply) {

@@ -5,32 +5,37 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent_options.hpp"
 #include "broker_source.hpp"
+#include "celery_feed.hpp"
 #include "rabbitmq_link.hpp"
 
 namespace phlower::agent {
 
 /// Like other receivers of Celery's events its queue lives as long as the connection: what is
 /// published while there is none is not here. A backlog would fill the broker's memory.
-class RabbitmqSource final : public BrokerSource<RabbitmqLink> {
+class RabbitmqSource final : public BrokerSource<RabbitmqLink, CeleryFeed> {
  public:
-  static Result<std::unique_ptr<RabbitmqSource>> open(const BrokerParts& parts) {
-    Result<BrokerUrl> url = parse_broker_url(parts.options.rabbitmq.url, BrokerKind::kAmqp);
-    if (!url.ok()) return url.status();
-    return std::unique_ptr<RabbitmqSource>(new RabbitmqSource(parts, *std::move(url)));
+  static Result<std::unique_ptr<RabbitmqSource>> open(const SourceParts& parts) {
+    auto urls = parse_broker_urls(parts.options.rabbitmq.url, BrokerKind::kAmqp);
+    if (!urls.ok()) return urls.status();
+    return std::unique_ptr<RabbitmqSource>(new RabbitmqSource(parts, *std::move(urls)));
   }
 
  private:
-  RabbitmqSource(const BrokerParts& parts, BrokerUrl url)
+  RabbitmqSource(const SourceParts& parts, std::vector<BrokerUrl> urls)
       : BrokerSource(
-            "rabbitmq", parts.options.rabbitmq, std::move(url), parts,
+            "rabbitmq", parts.options.rabbitmq, std::move(urls), parts,
+            std::make_unique<CeleryFeed>(parts.options.celery, parts.counters, "rabbitmq",
+                                         parts.log),
             [options = parts.options.rabbitmq](const BrokerUrl& to, const std::atomic<bool>&) {
               return RabbitmqLink::open(to, options);
             }),
         exchange_(parts.options.rabbitmq.exchange),
-        routing_key_(parts.options.rabbitmq.routing_key) {}
+        routing_key_(parts.options.rabbitmq.routing_key),
+        heard_within_(parts.options.rabbitmq.heard_within) {}
 
   void begun(MonoTime) override {
     log().info("{}: subscribed to exchange {} with {}", url().shown(), exchange_, routing_key_);
@@ -51,17 +56,26 @@ class RabbitmqSource final : public BrokerSource<RabbitmqLink> {
   void take_message(const AmqpMessage& message, MonoTime now) {
     Status status;
     if (message.content_type.empty() || message.content_type == "application/json") {
-      status = feed().body(message.body, now, gives());
+      status = heard(now).body(message.body, now, gives());
     } else {
-      feed().bad_message();
+      heard(now).bad_message();
       status = Status(Code::kUnsupported, "content type " + shown_text(message.content_type) +
                                               ", only application/json is read");
     }
     if (!status.ok()) log().warn_limited("message", "a message: {}", status.message());
   }
 
+  std::string silence(Nanoseconds) const override {
+    return "nothing is heard on exchange " + exchange_ + " of the virtual host " +
+           url().virtual_host + " for " + exact_duration(heard_within_) +
+           ": is a worker running, is this its broker, its virtual host (rabbitmq.url) and its "
+           "event_exchange (rabbitmq.exchange), and does rabbitmq.routing_key let worker.heartbeat "
+           "through?";
+  }
+
   const std::string exchange_;
   const std::string routing_key_;
+  const Milliseconds heard_within_;
 };
 
 }  // namespace phlower::agent

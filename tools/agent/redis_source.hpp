@@ -11,6 +11,7 @@
 #include "agent_options.hpp"
 #include "broker_source.hpp"
 #include "broker_stream.hpp"
+#include "celery_feed.hpp"
 #include "redis_protocol.hpp"
 
 namespace phlower::agent {
@@ -31,7 +32,7 @@ struct RedisLink {
     auto link = std::make_unique<RedisLink>();
     link->stream = *std::move(stream);
     Status status;
-    if (!url.password.empty()) {
+    if (!url.password.empty() || !url.user.empty()) {
       std::vector<std::string_view> words = {"AUTH", url.password};
       if (!url.user.empty()) words.insert(words.begin() + 1, url.user);
       status = link->ask(words, limit).with_context("AUTH");
@@ -67,38 +68,41 @@ struct RedisLink {
 
 /// Redis drops a subscriber that reads too slowly, and a dead connection and a queue without work
 /// look the same until one asks.
-class RedisSource final : public BrokerSource<RedisLink> {
+class RedisSource final : public BrokerSource<RedisLink, CeleryFeed> {
  public:
-  static Result<std::unique_ptr<RedisSource>> open(const BrokerParts& parts) {
-    Result<BrokerUrl> url = parse_broker_url(parts.options.redis.url, BrokerKind::kRedis);
-    if (!url.ok()) return url.status();
-    std::string pattern = parts.options.redis.pattern;
-    if (pattern.empty()) pattern = default_pattern(*url);
-    return std::unique_ptr<RedisSource>(new RedisSource(parts, *std::move(url), pattern));
+  static Result<std::unique_ptr<RedisSource>> open(const SourceParts& parts) {
+    auto urls = parse_broker_urls(parts.options.redis.url, BrokerKind::kRedis);
+    if (!urls.ok()) return urls.status();
+    return std::unique_ptr<RedisSource>(new RedisSource(parts, *std::move(urls)));
   }
 
-  /// The channels of one database, or of all where the URL names none.
-  static std::string default_pattern(const BrokerUrl& url) {
+  /// What the options say, or the channels of one database, or of all where the URL names none.
+  static std::string pattern_for(const RedisOptions& options, const BrokerUrl& url) {
+    if (!options.pattern.empty()) return options.pattern;
     return "/" + (url.database ? std::to_string(*url.database) : std::string("*")) + ".celeryev/*";
   }
 
  private:
-  RedisSource(const BrokerParts& parts, BrokerUrl url, const std::string& pattern)
-      : BrokerSource("redis", parts.options.redis, std::move(url), parts,
-                     opens(parts.options.redis, pattern, parts.clock)),
-        silence_(parts.options.redis.silence),
-        pattern_(pattern) {}
+  RedisSource(const SourceParts& parts, std::vector<BrokerUrl> urls)
+      : BrokerSource(
+            "redis", parts.options.redis, std::move(urls), parts,
+            std::make_unique<CeleryFeed>(parts.options.celery, parts.counters, "redis", parts.log),
+            opens(parts.options.redis, parts.clock)),
+        options_(parts.options.redis) {}
 
-  static Open opens(const RedisOptions& options, const std::string& pattern, Clock& clock) {
-    return [options, pattern, &clock](const BrokerUrl& url, const std::atomic<bool>& cancelled) {
+  static Open opens(const RedisOptions& options, Clock& clock) {
+    return [options, &clock](const BrokerUrl& url, const std::atomic<bool>& cancelled) {
       const ConnectLimit limit{clock, clock.mono() + options.connect_timeout, cancelled};
-      return RedisLink::open(url, options, pattern, limit);
+      return RedisLink::open(url, options, pattern_for(options, url), limit);
     };
   }
 
   void begun(MonoTime now) override {
-    heard_ = now;
+    heard_at_ = now;
     pinged_ = false;
+    looking_ = false;
+    elsewhere_.clear();
+    pattern_ = pattern_for(options_, url());
     log().info("{}: subscribed to {}", url().shown(), pattern_);
   }
 
@@ -111,7 +115,7 @@ class RedisSource final : public BrokerSource<RedisLink> {
       const auto how = link.stream->read(room.data(), room.size(), got);
       if (how == BrokerStream::Io::kClosed) return Status(Code::kIo, "the connection was closed");
       if (how != BrokerStream::Io::kDone) return false;
-      heard_ = now;
+      heard_at_ = now;
       pinged_ = false;
       link.parser.took(got);
       if (Status status = take_messages(link, now); !status.ok()) return status;
@@ -126,9 +130,17 @@ class RedisSource final : public BrokerSource<RedisLink> {
       const Result<bool> whole = link.parser.next(reply_);
       if (!whole.ok()) return whole.status();
       if (!*whole) return {};
+      if (reply_.error && looking_) {  // who may listen here need not be allowed to elsewhere
+        looking_ = false;
+        continue;
+      }
       if (reply_.error) return {Code::kIo, std::string(reply_.texts.at(0))};
       if (reply_.texts.size() != 4 || reply_.texts[0] != "pmessage") continue;  // pong and such
-      const Status status = feed().envelope(reply_.texts[3], now, gives());
+      if (reply_.texts[1] != pattern_) {
+        found_elsewhere(link);
+        continue;
+      }
+      const Status status = heard(now).envelope(reply_.texts[3], now, gives());
       if (!status.ok()) {
         log().warn_limited("message", "a message on {}: {}", reply_.texts[2].substr(0, 80),
                            status.message());
@@ -137,8 +149,9 @@ class RedisSource final : public BrokerSource<RedisLink> {
   }
 
   Result<bool> listen_to_silence(RedisLink& link, MonoTime now) {
-    if (now - heard_ >= 2 * silence_) return Status(Code::kIo, "silent, though it was asked");
-    if (now - heard_ < silence_ || pinged_) return false;
+    if (now - heard_at_ >= 2 * options_.silence)
+      return Status(Code::kIo, "silent, though it was asked");
+    if (now - heard_at_ < options_.silence || pinged_) return false;
     pinged_ = true;
     if (link.stream->write(redis_command({"PING"})) == BrokerStream::Io::kClosed) {
       return Status(Code::kIo, "the connection was closed");
@@ -146,11 +159,49 @@ class RedisSource final : public BrokerSource<RedisLink> {
     return false;
   }
 
-  const Milliseconds silence_;
-  const std::string pattern_;
+  // What Celery's channels are called wherever they are: by the default name of their exchange, or
+  // by the topic of heartbeats, which every worker publishes every two seconds.
+  static constexpr std::string_view kAnyEvents = "*celeryev*";
+  static constexpr std::string_view kAnyHeartbeat = "*/worker.heartbeat";
+  static constexpr Nanoseconds kLookAround = Seconds(5);
+
+  void look_around(RedisLink& link) override {
+    if (pattern_ == kAnyEvents || pattern_ == kAnyHeartbeat) return;
+    looking_ = true;
+    elsewhere_.clear();
+    static_cast<void>(link.stream->write(redis_command({"PSUBSCRIBE", kAnyEvents, kAnyHeartbeat})));
+  }
+
+  // One message is enough to know; it is not for the history.
+  void found_elsewhere(RedisLink& link) {
+    if (!looking_) return;  // one that was under way
+    looking_ = false;
+    elsewhere_ = reply_.texts[2];
+    static_cast<void>(
+        link.stream->write(redis_command({"PUNSUBSCRIBE", kAnyEvents, kAnyHeartbeat})));
+  }
+
+  std::string silence(Nanoseconds lasts) const override {
+    const std::string heard =
+        "nothing is heard on " + pattern_ + " for " + exact_duration(options_.heard_within);
+    if (!elsewhere_.empty()) {
+      return heard + ", but Celery's events are on this Redis, on " + shown_text(elsewhere_) +
+             ": write redis.pattern: " + yaml_text(pattern_of_channel(elsewhere_));
+    }
+    if (looking_ && lasts < options_.heard_within + kLookAround) return {};
+    return heard +
+           ", and no other events of Celery on this Redis: is a worker running, and is this "
+           "its broker? Where Celery has a global_keyprefix or an event_exchange write "
+           "redis.pattern: 'PREFIX/DB.celeryev/*'";
+  }
+
+  const RedisOptions options_;
+  std::string pattern_;  // of the last subscription
   RedisReply reply_;
   bool pinged_ = false;
-  MonoTime heard_{};
+  bool looking_ = false;   // subscribed to what Celery's channels may be called
+  std::string elsewhere_;  // a channel that was found so
+  MonoTime heard_at_{};
 };
 
 }  // namespace phlower::agent

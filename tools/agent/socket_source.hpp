@@ -16,6 +16,7 @@
 #include "agent_options.hpp"
 #include "line_stream.hpp"
 #include "source.hpp"
+#include "source_parts.hpp"
 #include "unix_listener.hpp"
 
 namespace phlower::agent {
@@ -26,16 +27,14 @@ namespace phlower::agent {
 class SocketSource final : public Source {
  public:
   /// Errors: kBusy (another process listens there), kPermission, kIo.
-  static Result<std::unique_ptr<SocketSource>> open(const SocketOptions& options,
-                                                    PluginEngine& engine, Counters& counters,
-                                                    const Log& log) {
+  static Result<std::unique_ptr<SocketSource>> open(const SourceParts& parts) {
+    const SocketOptions& options = parts.options.socket;
     const mode_t mode = options.access == Access::kOwner   ? 0600
                         : options.access == Access::kGroup ? 0660
                                                            : 0666;
     Result<UnixListener> listener = UnixListener::open(options.path, mode);
     if (!listener.ok()) return listener.status();
-    return std::unique_ptr<SocketSource>(
-        new SocketSource(options, *std::move(listener), engine, counters, log));
+    return std::unique_ptr<SocketSource>(new SocketSource(parts, *std::move(listener)));
   }
 
   std::string_view name() const override { return "socket"; }
@@ -77,6 +76,8 @@ class SocketSource final : public Source {
     return first;
   }
 
+  SourceHealth health() const override { return {"socket", !closed_, {}, {}, {}}; }
+
   void close() override {
     closed_ = true;
     for (const auto& client : clients_) client->stream.close();
@@ -105,14 +106,13 @@ class SocketSource final : public Source {
     bool gone = false;
   };
 
-  SocketSource(const SocketOptions& options, UnixListener listener, PluginEngine& engine,
-               Counters& counters, const Log& log)
-      : options_(options),
+  SocketSource(const SourceParts& parts, UnixListener listener)
+      : options_(parts.options.socket),
         listener_(std::move(listener)),
-        log_(log),
-        outlet_(engine, counters, "socket", log, Outlet::kForEver),
-        connected_(counters.make("phlower_agent_clients", "Clients connected.", "socket",
-                                 CountKind::kGauge)) {}
+        log_(parts.log),
+        outlet_(parts.engine, parts.counters, "socket", parts.log, Outlet::kForEver),
+        connected_(parts.counters.make("phlower_agent_clients", "Clients connected.", "socket",
+                                       CountKind::kGauge)) {}
 
   bool serve(Client& client, short events, MonoTime now) {
     const bool readable = (events & (POLLIN | POLLHUP | POLLERR)) != 0 || client.more;

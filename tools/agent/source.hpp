@@ -3,12 +3,15 @@
 
 #include <poll.h>
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "phlower/celery/assembler.hpp"
 #include "phlower/ground/clock.hpp"
+#include "source_health.hpp"
 
 namespace phlower::agent {
 
@@ -27,6 +30,12 @@ class Source {
   virtual std::optional<MonoTime> due() const { return std::nullopt; }
   /// True when its end is to be the agent's end.
   virtual bool ends_agent() const { return false; }
+  /// How it is, for others to be told.
+  virtual SourceHealth health() const = 0;
+  /// Calls visit(task) for each task that has begun and not ended, the longest silent first, as
+  /// long as it returns true.
+  virtual void each_in_flight(const std::function<bool(const InFlightTask&)>&) const {}
+  virtual std::optional<InFlightTask> find_in_flight(std::string_view) const { return {}; }
   /// The agent ends: hand over what is kept, stop listening.
   virtual void close() = 0;
 };

@@ -4,22 +4,27 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 
 #include "agent_options.hpp"
 #include "line_stream.hpp"
 #include "source.hpp"
+#include "source_parts.hpp"
 
 namespace phlower::agent {
 
 /// Reads until the end of input; bad lines are logged, for nobody is there to answer.
 class StdinSource final : public Source {
  public:
-  StdinSource(const StdinOptions& options, PluginEngine& engine, Counters& counters, const Log& log)
-      : options_(options),
-        log_(log),
-        outlet_(engine, counters, "stdin", log, Outlet::kForEver),
-        lines_(STDIN_FILENO, options.line_max_bytes, outlet_,
+  static Result<std::unique_ptr<StdinSource>> open(const SourceParts& parts) {
+    return std::make_unique<StdinSource>(parts);
+  }
+  explicit StdinSource(const SourceParts& parts)
+      : options_(parts.options.standard_input),
+        log_(parts.log),
+        outlet_(parts.engine, parts.counters, "stdin", parts.log, Outlet::kForEver),
+        lines_(STDIN_FILENO, options_.line_max_bytes, outlet_,
                [this](const std::string& text) { log_.warn_limited("line", "{}", text); }),
         flags_(::fcntl(STDIN_FILENO, F_GETFL)) {
     ::fcntl(STDIN_FILENO, F_SETFL, flags_ | O_NONBLOCK);
@@ -49,6 +54,7 @@ class StdinSource final : public Source {
 
   std::optional<MonoTime> due() const override { return lines_.due(); }
   bool ends_agent() const override { return ended_ && options_.at_end == AtEnd::kEnd; }
+  SourceHealth health() const override { return {"stdin", !ended_, {}, {}, {}}; }
   void close() override {
     ended_ = true;
     lines_.close();
