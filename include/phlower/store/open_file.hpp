@@ -199,6 +199,10 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
   if (!there && mode != OpenMode::kEngine) {
     return Status(Code::kNotFound, options.path + ": no such file");
   }
+  if (!there) {
+    Status made = make_file(real_path(options.path), kNewFileMode);
+    if (!made.ok()) return made;
+  }
   const bool reads = mode == OpenMode::kReadOnly;
   auto file = reads ? od::open_to_read(options.path) : od::open_to_write(options, mode, there);
   if (!file.ok()) return file;
