@@ -170,6 +170,23 @@ TEST_F(RingOwners, CanTellFromTheRingWhereTheirStoreIsAfterEveryCommit) {
   EXPECT_GT(compared, 500u);
 }
 
+TEST_F(RingOwners, WhoseStoreWasSetBackLetTheRingSaySo) {
+  make(4);
+  RingStore first, second;
+  ASSERT_TRUE(open_for(home(1, first)).ok());
+  auto producer = attach();
+  for (std::uint32_t i = 0; i < 3; ++i) ASSERT_TRUE(submit(*producer, i).ok());
+  EXPECT_EQ(move_all(*consumer_, first), 3u);
+  RingStore backup = first;
+  for (std::uint32_t i = 3; i < 7; ++i) ASSERT_TRUE(submit(*producer, i).ok());
+  EXPECT_EQ(move_all(*consumer_, first), 4u);
+  ASSERT_TRUE(open_for(home(1, backup)).ok());  // and goes before it has stored anything
+  ASSERT_TRUE(open_for(home(2, second)).ok());
+  EXPECT_EQ(move_all(*consumer_, second), 4u);
+  EXPECT_EQ(consumer_->stats().delivered, 7u);
+  EXPECT_EQ(consumer_->stats().torn, 0u);
+}
+
 TEST_F(RingOwners, LoseTheirLaneAtTheSealOfAChunkThatIsNotTheirsAnyMore) {
   make(4);
   auto producer = attach();
