@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 namespace phlower {
 namespace {
 
+using testing::for_each_order;
 using testing::History;
 using testing::make_event;
 
@@ -38,18 +38,6 @@ std::string history_of(const std::vector<Event>& events) {
   History history;
   history.merge(assemble(events));
   return history.rows().empty() ? "" : text_of(history.row("t1"));
-}
-
-/// Calls `look` with every order of `events`.
-template <class Look>
-void for_each_order(const std::vector<Event>& events, Look&& look) {
-  std::vector<std::size_t> order(events.size());
-  std::iota(order.begin(), order.end(), 0);
-  do {
-    std::vector<Event> arranged;
-    for (std::size_t i : order) arranged.push_back(events[i]);
-    look(arranged);
-  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 struct Named {

@@ -129,7 +129,7 @@ class EngineLife {
     Expected& expected = model_[id];
     expected.latest = std::max(expected.latest, finished_at);
     const auto order = [](const std::string& s, double time) {
-      return std::pair(s.empty() ? -1 : static_cast<int>(state_class(s)), time);
+      return std::pair(s.empty() ? -1 : static_cast<int>(state_rank(s)), time);
     };
     if (order(state, finished_at) >= order(expected.state, expected.finished_at)) {
       expected.finished_at = finished_at;

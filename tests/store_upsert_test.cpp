@@ -134,7 +134,25 @@ TEST_P(StoreUpsert, LetsNoEarlierVersionWin) {
   failure.finished_at = kNow - 39;
   failure.exception_type = "Late";
   put({failure});
-  EXPECT_EQ(get("t").state, "FAILURE");
+  EXPECT_EQ(get("t").state, "SUCCESS") << "one run of it has succeeded";
+  EXPECT_EQ(get("t").exception_type, "");
+}
+
+TEST_P(StoreUpsert, LetsALaterVersionOfOneStateWin) {
+  Record failure = versions()[4];
+  failure.state = "REVOKED";
+  put({failure});
+  failure.state = "FAILURE";
+  failure.finished_at = kNow - 42;
+  put({failure});
+  EXPECT_EQ(get("t").state, "FAILURE") << "it weighs more, though it was earlier";
+  failure.finished_at = kNow - 39;
+  failure.exception_type = "Late";
+  put({failure});
+  EXPECT_EQ(get("t").exception_type, "Late");
+  failure.finished_at = kNow - 41;
+  failure.exception_type = "Early";
+  put({failure});
   EXPECT_EQ(get("t").exception_type, "Late");
 }
 

@@ -1,9 +1,12 @@
 // Celery events and capture lines for tests, and the reduction that stands for the store's upsert.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -95,8 +98,20 @@ inline std::vector<Event> read_events(const std::string& path) {
   return events;
 }
 
-/// What the history holds after versions of tasks came: an end beats what is no end, then the later
-/// or equal time wins, and the winner's empty fields are filled from the loser.
+/// Calls `look` with every order of `events`.
+template <class Look>
+void for_each_order(const std::vector<Event>& events, Look&& look) {
+  std::vector<std::size_t> order(events.size());
+  std::iota(order.begin(), order.end(), 0);
+  do {
+    std::vector<Event> arranged;
+    for (std::size_t i : order) arranged.push_back(events[i]);
+    look(arranged);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+/// What the history holds after versions of tasks came: the state of the higher rank wins, then the
+/// later or equal time, and the winner's empty fields are filled from the loser.
 class History {
  public:
   void merge(const Record& incoming) {
@@ -117,9 +132,9 @@ class History {
 
  private:
   static bool wins(const Record& incoming, const Record& row) {
-    const StateClass new_class = state_class(incoming.state);
-    const StateClass old_class = state_class(row.state);
-    if (new_class != old_class) return new_class > old_class;
+    const StateRank new_rank = state_rank(incoming.state);
+    const StateRank old_rank = state_rank(row.state);
+    if (new_rank != old_rank) return new_rank > old_rank;
     return incoming.view().version_time() >= row.view().version_time();
   }
 

@@ -35,7 +35,7 @@ class RecordModel {
     double at = 0;
     double mono = 0;       // when it was accepted
     std::size_t step = 0;  // the same, in `steps_`
-    int order() const { return static_cast<int>(state_class(state)); }
+    int order() const { return static_cast<int>(state_rank(state)); }
     bool beats(const Version& other) const {
       return order() != other.order() ? order() > other.order() : at >= other.at;
     }

@@ -31,9 +31,9 @@ struct AssemblerLimits {
   std::size_t ended_max = 20'000;
 };
 
-/// A task that is in flight, as the assembler knows it: without an end, and with what a try before
-/// this one left, if it is waiting for its retry. State PENDING: it was only sent. The texts are
-/// good until the assembler changes.
+/// A task that is in flight, as the assembler knows it: without an end, or begun again after one,
+/// and then without that end. Of a task that waits for its retry it has what the last try left.
+/// State PENDING: it was only sent. The texts are good until the assembler changes.
 struct InFlightTask {
   RecordView record;
   MonoTime heard{};  // when its last event came
@@ -61,8 +61,10 @@ struct AssemblerStats {
 
 /// Records go to a function that the caller gives: give(record) with a RecordView that is good
 /// until it returns; or they are appended to a vector. Later records of a task replace earlier ones
-/// by the rules of the store's upsert (an end beats what is no end, then the later or equal time
-/// wins; the winner's empty fields are filled from the loser).
+/// by the rules of the store's upsert (the state of the higher rank wins, an end beats what is no
+/// end, then the later or equal time; the winner's empty fields are filled from the loser), and
+/// those are the rules of TaskHistory: so nothing is lost when a task was forgotten between two of
+/// them.
 ///
 /// A task is forgotten when there are too many or it has been silent too long. If a worker had
 /// begun it, its record is given out in the state it had, without finished_at: nobody knows its
@@ -113,8 +115,11 @@ class Assembler {
       ++stats_.forgotten_by_count;
       forget(give);
     }
-    while (stats_.bytes > options_.in_flight_bytes && !ended_.empty()) drop(ended_);
-    while (stats_.bytes > options_.in_flight_bytes && !in_flight_.empty()) {
+    while (stats_.bytes > options_.in_flight_bytes && stats_.bytes > 0) {
+      if (!ended_.empty()) {
+        drop(ended_);
+        continue;
+      }
       ++stats_.forgotten_by_bytes;
       forget(give);
     }
@@ -139,14 +144,14 @@ class Assembler {
   template <std::predicate<const InFlightTask&> Visit>
   void for_each_in_flight(Visit&& visit) const {
     for (const Entry& task : in_flight_) {
-      if (!visit(InFlightTask{task.history.record(), task.touched})) return;
+      if (!visit(InFlightTask{task.history.running(), task.touched})) return;
     }
   }
   /// The task of this id, if it is in flight. In constant time.
   std::optional<InFlightTask> find_in_flight(std::string_view task_id) const {
     const Entry* const task = by_id_.find(task_id);
     if (task == nullptr || task->in_ended) return std::nullopt;
-    return InFlightTask{task->history.record(), task->touched};
+    return InFlightTask{task->history.running(), task->touched};
   }
 
  private:
@@ -200,11 +205,13 @@ class Assembler {
     task.news = task.news || changed;
     count_bytes(task);
     if (task.news && task.history.worth_a_record()) give_out(task, give);
-    if (task.in_ended) return;
+    const bool over = task.history.ended() && !task.history.runs_again();
+    if (task.in_ended && over) return;
     task.touched = now;
-    task.in_ended = task.history.ended();
-    Tasks& list = task.in_ended ? ended_ : in_flight_;
-    list.splice(list.end(), in_flight_, task.self);
+    Tasks& from = task.in_ended ? ended_ : in_flight_;
+    Tasks& to = over ? ended_ : in_flight_;
+    task.in_ended = over;
+    to.splice(to.end(), from, task.self);
   }
 
   Entry& find_or_make(const std::string& task_id) {
@@ -241,6 +248,11 @@ class Assembler {
   template <class Give>
   void forget(Give& give) {
     Entry& task = in_flight_.front();
+    if (task.history.ended()) {  // and begun again: its next end is rather one of those just seen
+      task.in_ended = true;
+      ended_.splice(ended_.end(), in_flight_, in_flight_.begin());
+      return;
+    }
     if (!task.history.begun()) {
       ++stats_.forgotten_unstarted;
     } else if (task.news) {

@@ -33,14 +33,28 @@ class WorkerNames {
   std::array<Name, 256> names_;
 };
 
-/// Folds the events of one task into one record by their times, so that their order of arrival does
-/// not matter. The rules:
-/// - The state is that of the last end (succeeded, failed, revoked, rejected); before any end, that
-///   of the last event.
-/// - Received and started are the last ones up to that end: those of the last try. What comes after
-///   an end (a task delivered twice) waits for an end of its own.
-/// - Name, arguments and queue are those of the last event that has them.
-/// - Exception and traceback are those of the event that decides the state: a success has none.
+/// Folds the events of one task into one record. The state is the one that Celery's own State comes
+/// to (celery.events.state.Task.event and celery.states.PRECEDENCE, the same in Celery 5.2 and 5.7)
+/// when it gets the events in the order of their times, events of one time in the order of
+/// EventKind:
+/// - SUCCESS before FAILURE before REVOKED before STARTED before RECEIVED, whichever happened
+/// later.
+/// - RETRY takes the place of what is no end, and what happens after it takes its place.
+/// State itself takes events as they arrive. That makes no difference unless there is a retry among
+/// them, or two of a kind. Here the order of arrival never matters: it is that of connections, and
+/// what a forgotten task said before is merged in the store, which does not know it.
+///
+/// Where this is not State, and why:
+/// - An end stays until one of a higher rank, or a later one of its own, comes. State lets a later
+///   retry take it back, and then any end take its place: a row would lose an end that is known.
+/// - REJECTED is an end, the weakest. State leaves a rejected task STARTED or RECEIVED for ever.
+/// - Custom events and task-sent change no state. State lets a progress event hide that a task was
+///   revoked, and a late task-sent take a task that waits for its retry back to PENDING.
+/// - The times, the worker, the runtime, the exception and the traceback are those of the end that
+///   counts and of the last try up to it. State has those of the event of each kind that arrived
+///   last: a start after the end, the exception of a try before a success.
+/// - Name, arguments and queue are those of the last event that has them; State prefers those of
+///   task-received, or what arrived last.
 /// Not thread safe.
 class TaskHistory {
  public:
@@ -56,7 +70,8 @@ class TaskHistory {
     described_at_ = queue_at_ = 0;
     if (marks_.capacity() > kFirstMarks) marks_ = std::vector<Mark>();
     marks_.clear();
-    decision_ = Decision();
+    decision_ = Mark();
+    again_at_ = last_end_ = 0;
     runtime_seconds_ = -1;
   }
 
@@ -68,21 +83,29 @@ class TaskHistory {
     bool changed = take_description(event, at);
     if (event.kind <= EventKind::kSent) return changed;
     const Times before = times();
-    WorkerName worker = share_worker(event.hostname, workers);
-    if (!insert_mark({at, event.kind, worker})) return changed;
-    Decision decision{ends_task(event.kind), at, event.kind, std::move(worker)};
-    if (decision > decision_) {
-      changed = true;
-      decision_ = std::move(decision);
+    const Mark mark{at, event.kind, share_worker(event.hostname, workers)};
+    if (!insert_mark(mark)) return changed;
+    note_another_run(event.kind, at);
+    const Mark& decides = decision_after(mark);
+    if (decides == decision_) return changed || times() != before;
+    changed = true;
+    if (decides == mark) {
       exception_ = event.exception;
       traceback_ = event.traceback;
       runtime_seconds_ = event.runtime_seconds;
+    } else {  // something that was received or started, and tells of neither
+      exception_.clear();
+      traceback_.clear();
+      runtime_seconds_ = -1;
     }
-    return changed || times() != before;
+    decision_ = decides;
+    return true;
   }
 
   /// True once an end was reported; it stays true.
-  bool ended() const { return decision_.ends; }
+  bool ended() const { return ends_task(decision_.kind); }
+  /// True if it has ended, and has begun again since: it was delivered once more.
+  bool runs_again() const { return again_at_ > 0; }
   /// True if a worker has reported anything of the task, not only a client that it was sent.
   bool begun() const { return decision_.kind > EventKind::kSent; }
   /// True if the record says something final of a run or a try: it ended or is to be retried.
@@ -105,6 +128,25 @@ class TaskHistory {
     out.args = args_;
     out.kwargs = kwargs_;
     out.traceback = traceback_;
+    return out;
+  }
+
+  /// The same of the run that is going on: after an end only what has come since then.
+  RecordView running() const {
+    RecordView out = record();
+    if (!runs_again()) return out;
+    const Mark* now = nullptr;
+    out.received_at = out.started_at = out.finished_at = 0;
+    for (const Mark& mark : marks_) {
+      if (mark.at <= last_end_ || ends_task(mark.kind)) continue;
+      if (mark.kind == EventKind::kReceived) out.received_at = mark.at;
+      if (mark.kind == EventKind::kStarted) out.started_at = mark.at;
+      if (now == nullptr || follows(mark, *now)) now = &mark;
+    }
+    if (now != nullptr) out.state = event_state(now->kind);
+    out.worker = now != nullptr && now->worker ? std::string_view(*now->worker) : "";
+    out.runtime_ms = -1;
+    out.exception_type = out.traceback = {};
     return out;
   }
 
@@ -133,17 +175,7 @@ class TaskHistory {
     bool operator<(const Mark& other) const {
       return std::tie(at, kind) < std::tie(other.at, other.kind);
     }
-  };
-
-  // Ordered: an end beats what is no end, then the later one, then the later kind.
-  struct Decision {
-    bool ends = false;
-    UnixSeconds at = 0;
-    EventKind kind = EventKind::kOther;
-    WorkerName worker;
-    bool operator>(const Decision& other) const {
-      return std::tie(ends, at, kind) > std::tie(other.ends, other.at, other.kind);
-    }
+    bool operator==(const Mark& other) const { return at == other.at && kind == other.kind; }
   };
 
   struct Times {
@@ -192,13 +224,45 @@ class TaskHistory {
     return true;
   }
 
+  // Of two marks that are no ends, in order: the state is that of the second.
+  static bool follows(const Mark& second, const Mark& first) {
+    return second.kind == EventKind::kRetried || first.kind == EventKind::kRetried ||
+           second.kind >= first.kind;
+  }
+
+  // What the state is from, now that `mark` is among the marks.
+  const Mark& decision_after(const Mark& mark) const {
+    if (ends_task(mark.kind)) {  // the kinds of ends are in the order of their weight
+      const bool more =
+          !ended() || std::tie(mark.kind, mark.at) > std::tie(decision_.kind, decision_.at);
+      return more ? mark : decision_;
+    }
+    if (ended()) return decision_;
+    const Mark* state = nullptr;
+    for (const Mark& next : marks_) {
+      if (state == nullptr || follows(next, *state)) state = &next;
+    }
+    return *state;
+  }
+
+  // A task is delivered once more when it begins after its end, and that is heard after the end:
+  // where only the second is so, an event was late; where only the first, two clocks disagree.
+  void note_another_run(EventKind kind, UnixSeconds at) {
+    if (ends_task(kind)) {
+      last_end_ = std::max(last_end_, at);
+      if (at >= again_at_) again_at_ = 0;
+    } else if (ended() && at > last_end_) {
+      again_at_ = std::max(again_at_, at);
+    }
+  }
+
   // Of a kind the last mark up to the end; where clocks disagree so much that there is none, the
   // first after it.
   const Mark* last_mark(EventKind kind) const {
     const Mark* chosen = nullptr;
     for (const Mark& mark : marks_) {
       if (mark.kind != kind) continue;
-      const bool in_time = !decision_.ends || mark.at <= decision_.at;
+      const bool in_time = !ended() || mark.at <= decision_.at;
       if (in_time || chosen == nullptr) chosen = &mark;
     }
     return chosen;
@@ -234,7 +298,9 @@ class TaskHistory {
   UnixSeconds described_at_ = 0;  // of the event that name_, args_ and kwargs_ are from
   UnixSeconds queue_at_ = 0;
   std::vector<Mark> marks_;  // in order of time
-  Decision decision_;
+  Mark decision_;
+  UnixSeconds last_end_ = 0;
+  UnixSeconds again_at_ = 0;  // when it last began after that
   std::string exception_;
   std::string traceback_;
   double runtime_seconds_ = -1;

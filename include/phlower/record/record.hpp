@@ -7,16 +7,28 @@
 
 namespace phlower {
 
-/// How the order of two versions of one task is decided; see `state_class`.
-enum class StateClass : std::uint8_t { kUnfinished = 0, kFinished = 1 };
+/// What a state weighs against another of the same task; see `state_rank`.
+enum class StateRank : std::uint8_t {
+  kUnfinished,
+  kRejected,
+  kRevoked,
+  kOther,
+  kFailed,
+  kSucceeded
+};
 
-/// States in the words of the task queue ("SUCCESS"). Unknown words count as finished, because a
-/// record is made when an invocation ends.
-constexpr StateClass state_class(std::string_view state) noexcept {
+/// States in the words of the task queue ("SUCCESS"), in the order of Celery's states.PRECEDENCE:
+/// a task that was delivered twice has succeeded if one run of it has. Unknown words count as
+/// finished, because a record is made when an invocation ends; they stand where Celery has them.
+constexpr StateRank state_rank(std::string_view state) noexcept {
+  if (state == "SUCCESS") return StateRank::kSucceeded;
+  if (state == "FAILURE") return StateRank::kFailed;
+  if (state == "REVOKED") return StateRank::kRevoked;
+  if (state == "REJECTED") return StateRank::kRejected;
   for (std::string_view open : {"PENDING", "SENT", "RECEIVED", "STARTED", "RETRY"}) {
-    if (state == open) return StateClass::kUnfinished;
+    if (state == open) return StateRank::kUnfinished;
   }
-  return StateClass::kFinished;
+  return StateRank::kOther;
 }
 
 /// A time of an invocation in Unix seconds; 0 or less means "not known" (stored as NULL).
