@@ -1,6 +1,8 @@
 // The agent as a whole: what is made in which order, and how it ends. Start here.
 #pragma once
 
+#include <poll.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -130,6 +132,22 @@ class Agent {
     return {};
   }
 
+  // What the sources have read goes into the ring as the engine makes room there.
+  void hand_over_rest(LoopEnd end, MonoTime deadline) {
+    constexpr Nanoseconds kBudget = Milliseconds(20);
+    for (MonoTime now = clock_.mono(); end != LoopEnd::kEngineFailed && now < deadline;
+         now = clock_.mono()) {
+      bool all = true;
+      for (const auto& source : sources_) all = source->hand_over(now) && all;
+      if (all) break;
+      phlower_tick_out out{};
+      static_cast<void>(engine_.tick(kBudget, out));  // refused by an engine with its own thread
+      ::poll(nullptr, 0, 1);
+      notify_.alive(now);
+    }
+    for (const auto& source : sources_) source->give_up();
+  }
+
   Status finish(LoopEnd end) {
     const MonoTime deadline = clock_.mono() + options_.loop.drain_deadline;
     log_.info("ends: {}", end == LoopEnd::kSignal        ? "asked to by a signal"
@@ -139,6 +157,7 @@ class Agent {
     errands_.close();
     if (http_) http_->set_draining();
     for (const auto& source : sources_) source->close();
+    hand_over_rest(end, deadline);
     phlower_drain_out out{};
     std::uint64_t committed = 0;
     std::int32_t code = PHLOWER_OK;

@@ -79,9 +79,11 @@ class BrokerSource : public Source {
   void close() final {
     closed_ = true;
     feed_->flush(gives());
-    outlet_.give_up();
+    outlet_.be_patient();
     link_.reset();
   }
+  bool hand_over(MonoTime now) final { return outlet_.hand_over(now); }
+  void give_up() final { outlet_.give_up(); }
 
  protected:
   using Made = typename Connecting<Link>::Made;

@@ -52,10 +52,9 @@ class CaptureSource final : public Source {
     return feed_.find_in_flight(task_id);
   }
 
-  void close() override {
-    ended_ = true;
-    outlet_.give_up();
-  }
+  void close() override { ended_ = true; }
+  bool hand_over(MonoTime now) override { return outlet_.hand_over(now); }
+  void give_up() override { outlet_.give_up(); }
 
  private:
   static constexpr int kLinesPerTurn = 64;

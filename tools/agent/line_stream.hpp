@@ -64,8 +64,8 @@ class LineStream {
   bool full() const { return outlet_.full(); }
   /// When a turn is wanted though there is nothing to read.
   std::optional<MonoTime> due() const { return outlet_.due(); }
-  /// Reads no more.
-  void close() { outlet_.give_up(); }
+  bool hand_over(MonoTime now) { return outlet_.hand_over(now); }
+  void give_up() { outlet_.give_up(); }
 
   /// {"lines":3,"accepted":2,"bad":1}: what became of everything so far.
   std::string sums() const {

@@ -29,6 +29,7 @@ class Outlet {
          Nanoseconds patience)
       : engine_(engine),
         log_(std::move(log)),
+        whole_(patience == kForEver),
         patience_(patience),
         counts_(std::make_shared<const Counts>(counters, source)) {}
 
@@ -43,7 +44,7 @@ class Outlet {
 
   void give(const RecordView& record) {
     if (waiting_.empty()) {
-      if (settled(record, patience_ == kForEver)) return;
+      if (settled(record, whole_)) return;
       counts_->waits.add();
     }
     waiting_.push_back(owned(record));
@@ -59,7 +60,7 @@ class Outlet {
     if (waiting_.empty()) return true;
     if (now < offer_at_) return false;
     if (since_ == MonoTime()) since_ = now;
-    while (!waiting_.empty() && settled(waiting_.front().view(), patience_ == kForEver)) {
+    while (!waiting_.empty() && settled(waiting_.front().view(), whole_)) {
       waiting_.pop_front();
       since_ = now;
     }
@@ -74,7 +75,10 @@ class Outlet {
     return waiting_.empty() ? std::nullopt : std::optional(offer_at_);
   }
 
-  /// The end: what waits goes as it can, without its details if need be; the rest is lost.
+  /// Nothing is read any more: what waits may now wait until `give_up`.
+  void be_patient() { patience_ = kForEver; }
+
+  /// What waits goes as it can, without its details if need be; the rest is lost.
   void give_up() {
     for (const Record& record : waiting_) {
       if (settled(record.view(), false)) continue;
@@ -123,7 +127,8 @@ class Outlet {
 
   PluginEngine& engine_;
   Log log_;
-  const Nanoseconds patience_;
+  const bool whole_;  // who can wait loses no details
+  Nanoseconds patience_;
   std::shared_ptr<const Counts> counts_;
   std::function<void(std::int32_t)> told_;
   std::deque<Record> waiting_;

@@ -80,9 +80,16 @@ class SocketSource final : public Source {
 
   void close() override {
     closed_ = true;
-    for (const auto& client : clients_) client->stream.close();
-    clients_.clear();
     listener_.close();
+  }
+  bool hand_over(MonoTime now) override {
+    bool all = true;
+    for (const auto& client : clients_) all = client->stream.hand_over(now) && all;
+    return all;
+  }
+  void give_up() override {
+    for (const auto& client : clients_) client->stream.give_up();
+    clients_.clear();
   }
 
  private:

@@ -36,8 +36,12 @@ class Source {
   /// long as it returns true.
   virtual void each_in_flight(const std::function<bool(const InFlightTask&)>&) const {}
   virtual std::optional<InFlightTask> find_in_flight(std::string_view) const { return {}; }
-  /// The agent ends: hand over what is kept, stop listening.
+  /// The agent ends: stop listening; what is kept goes to the ring, or waits for room there.
   virtual void close() = 0;
+  /// After `close`: offers what waits. True: nothing waits any more.
+  virtual bool hand_over(MonoTime now) = 0;
+  /// After `close`: there will be no more room.
+  virtual void give_up() = 0;
 };
 
 }  // namespace phlower::agent

@@ -55,10 +55,9 @@ class StdinSource final : public Source {
   std::optional<MonoTime> due() const override { return lines_.due(); }
   bool ends_agent() const override { return ended_ && options_.at_end == AtEnd::kEnd; }
   SourceHealth health() const override { return {"stdin", !ended_, {}, {}, {}}; }
-  void close() override {
-    ended_ = true;
-    lines_.close();
-  }
+  void close() override { ended_ = true; }
+  bool hand_over(MonoTime now) override { return lines_.hand_over(now); }
+  void give_up() override { lines_.give_up(); }
 
  private:
   const StdinOptions options_;
