@@ -193,6 +193,16 @@ class Protocol(HttpTest):
         ):
             self.assertEqual(self.rig.get(path)[0], status, path[:60])
 
+    def test_states_match_in_either_case_and_an_unknown_one_gets_a_hint(self):
+        upper = self.rig.json("/search?state=FAILURE")[1]
+        self.assertGreater(len(upper["records"]), 3)
+        self.assertNotIn("hint", upper)
+        self.assertEqual(self.rig.json("/search?state=failure")[1]["records"], upper["records"])
+        status, none = self.rig.json("/search?state=failed")
+        self.assertEqual((status, none["records"], none["stopped"]), (200, [], "end"))
+        self.assertIn("FAILURE", none["hint"])
+        self.assertNotIn("hint", self.rig.json("/search?state=RETRY&worker=nobody")[1])
+
     def test_requests_behind_each_other_on_one_connection_are_all_answered_in_order(self):
         rows = sorted(expected_rows(EXPECTED))[:5]
         data = b"".join(b"GET /invocations/%s HTTP/1.1\r\n%s\r\nGET /readyz HTTP/1.1\r\n%s\r\n"

@@ -170,6 +170,37 @@ class FolderTools(unittest.TestCase):
         self.assertEqual(engine.wait(20), 0)
         self.run_tool(PURGE, "--verify", self.data)
 
+    def test_purges_the_folder_that_is_named_elsewhere_and_no_other(self):
+        self.replay("--make-backlog", 300, "--quiet")
+        variable = {**os.environ, "PHLOWER_DATA": self.data}
+
+        def purge(*words, **more):
+            return subprocess.run([os.path.abspath(PURGE), *words], capture_output=True, text=True,
+                                  cwd=self.dir, **more)
+        done = purge("--json", env=variable)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["invocations_deleted"], 300)
+        self.assertIn(f"the folder is {self.data} (PHLOWER_DATA)", done.stderr)
+        variable["PHLOWER_DATA"] = self.old_file()
+        before = content(variable["PHLOWER_DATA"])
+        done = purge(env=variable)
+        self.assertEqual(done.returncode, 2, "a file is named on the command line")
+        self.assertIn("is no folder", done.stderr)
+        self.assertEqual(content(variable["PHLOWER_DATA"]), before)
+        del variable["PHLOWER_DATA"]
+        shutil.copytree(self.data, os.path.join(self.dir, "phlower-data"))
+        done = purge(env=variable)
+        self.assertEqual(done.returncode, 2, "the default names nothing to delete from")
+        self.assertIn("TARGET is missing", done.stderr)
+        agent, engine = (os.path.join(self.dir, name) for name in ("agent.yaml", "engine.yaml"))
+        with open(engine, "w") as f:
+            f.write(f"store: {{path: {self.data}}}\n")
+        with open(agent, "w") as f:
+            f.write(f"plugin: {{config: {engine}}}\nstdin: {{enabled: true}}\n")
+        done = purge("--config", agent, "--dry-run", env=variable)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("(store.path of", done.stderr)
+
     def test_verifies_and_sets_a_damaged_segment_aside(self):
         self.replay("--make-backlog", 3000, "--quiet")
         self.run_tool(PURGE, "--verify", self.data)

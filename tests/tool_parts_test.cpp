@@ -106,6 +106,8 @@ TEST_F(FindData, TellsTheErrorsOfTheFileThatWasMeant) {
 }
 
 TEST_F(FindData, SaysWhatNamedThePlace) {
+  EXPECT_FALSE(find({})->named);
+  EXPECT_TRUE(find({"given", ""})->named);
   EXPECT_EQ(find({"given", ""})->from, "");
   EXPECT_EQ(find({})->from,
             "the default: there is no --data, no PHLOWER_DATA, no --config, no "

@@ -37,7 +37,8 @@ struct DataWords {
 
 struct FoundData {
   std::string path;
-  std::string from;  // what named it, to stand behind an error; empty: the command line itself
+  std::string from;   // what named it, to stand behind an error; empty: the command line itself
+  bool named = true;  // false: nothing names it, it is the default
   /// Of --config; of the file in /etc only where the history is one file, which does not know it.
   std::optional<RetentionOptions> retention;
 };
@@ -96,6 +97,7 @@ inline Result<FoundData> find_data(const DataWords& given, const Surroundings& a
       found.retention = loaded->options.retention;
     }
   } else {
+    found.named = false;
     found.path = Options().store.path;
     found.from = "the default: there is no --data, no " + std::string(kDataVariable) +
                  ", no --config, no " + kSystemConfig;

@@ -106,8 +106,11 @@ int purge(int argc, char** argv) {
   if (const auto exit = parse_command_line(app, argc, argv, options.common, kPurgeExamples)) {
     return *exit;
   }
-  if (const Status status = understand(text, options); !status.ok()) {
+  if (const Status status = understand(text, surroundings(), options); !status.ok()) {
     return usage_error("phlower-purge", status);
+  }
+  if (!options.target_from.empty() && !options.common.quiet) {
+    complain("phlower-purge", "the folder is " + options.target + " (" + options.target_from + ")");
   }
   catch_signals();
   SystemClock clock;

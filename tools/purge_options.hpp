@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "cli.hpp"
+#include "find_data.hpp"
 #include "old_purge.hpp"
 #include "phlower/config/options.hpp"
-#include "phlower/config/options_yaml.hpp"
 #include "phlower/ground/units.hpp"
 
 namespace phlower::tools {
@@ -27,6 +27,7 @@ inline StoreOptions purge_store_options() {
 struct PurgeOptions {
   CommonOptions common;
   std::string target;
+  std::string target_from;  // what named it; empty: the command line
   RetentionOptions retention;
   // Where neither is given, a folder goes by what its engine was told.
   bool rows_given = false;
@@ -68,8 +69,10 @@ struct PurgeText {
 };
 
 inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
-  app.add_option("TARGET", options.target,
-                 "a Phlower data folder or database file; others may have it open")
+  app.add_option(
+         "TARGET", options.target,
+         "a Phlower data folder or database file; others may have it open (default: the folder of "
+         "PHLOWER_DATA, of store.path in --config or in /etc/phlower/phlower.yaml)")
       ->type_name(" ");
   app.add_option(
          "--invocations-older-than", text.invocations,
@@ -99,9 +102,10 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
                  "rest go")
       ->type_name("DURATION");
   app.add_flag("--dry-run", options.dry_run, "count what has expired; write nothing");
-  app.add_option(
-         "--config", text.config,
-         "retention, slices, cache and WAL bounds from a YAML file; options given beside it win")
+  app.add_option("--config", text.config,
+                 "retention, slices, cache and WAL bounds from phlower.yaml, or from the one that "
+                 "agent.yaml "
+                 "names; options given beside it win")
       ->type_name("FILE");
   app.add_option("--baseline", text.baseline,
                  "purge as the store of old, to compare: monolith or batch50k")
@@ -153,22 +157,40 @@ inline Status read_slice(const PurgeText& text, PurgeOptions& options) {
 
 inline Status read_config(const std::string& path, PurgeOptions& options) {
   if (path.empty()) return Status();
-  const auto loaded = load_options(path);
+  const auto loaded = load_engine_config(path);
   if (!loaded.ok()) return loaded.status();
-  options.retention = loaded->retention;
-  options.store = loaded->store;
-  options.slice = loaded->schedule.slice;
-  options.duty_percent = loaded->schedule.duty_percent;
+  options.retention = loaded->options.retention;
+  options.store = loaded->options.store;
+  options.slice = loaded->options.schedule.slice;
+  options.duty_percent = loaded->options.schedule.duty_percent;
+  return Status();
+}
+
+/// A folder that is named elsewhere will do where the command line names none: it knows its own
+/// retention. A file is named on the command line or left alone, and so is a folder that nothing
+/// names.
+inline Status find_target(const PurgeText& text, const Surroundings& around,
+                          PurgeOptions& options) {
+  if (!options.target.empty()) return Status();
+  auto found = find_data({"", text.config}, around);
+  if (!found.ok()) return found.status();
+  std::error_code error;
+  if (!found->named || !std::filesystem::is_directory(found->path, error)) {
+    return wrong_usage("TARGET is missing: a Phlower data folder or database file" +
+                       (found->named ? "; " + found->path + " (" + found->from + ") is no folder"
+                                     : "; nothing else names a folder (" + found->from + ")"));
+  }
+  options.target = std::move(found->path);
+  options.target_from = std::move(found->from);
   return Status();
 }
 
 }  // namespace detail
 
 /// What the words mean together. Every error is wrong usage: exit 2.
-inline Status understand(const PurgeText& text, PurgeOptions& options) {
+inline Status understand(const PurgeText& text, const Surroundings& around, PurgeOptions& options) {
   using detail::wrong_usage;
-  if (options.target.empty())
-    return wrong_usage("TARGET is missing: a Phlower data folder or database file");
+  if (Status status = detail::find_target(text, around, options); !status.ok()) return status;
   if (Status status = detail::read_config(text.config, options); !status.ok()) return status;
   options.store.path = options.target;
   options.rows_given = !text.config.empty() || !text.invocations.empty();

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../state_hint.hpp"
 #include "agent_options.hpp"
 #include "http_in_flight.hpp"
 #include "http_message.hpp"
@@ -113,7 +114,11 @@ class HttpHistory {
           &rows, &page, err);
     };
     return failed_or(call, [&] {
-      HttpAnswer answer{200, "{\"records\":[" + rows.json + "],\n" + reach_json(page) + "}\n"};
+      const bool none = page.records == 0 && page.stopped == PHLOWER_STOPPED_END;
+      const std::string hint = none ? tools::state_hint(query.state) : "";
+      const std::string more = hint.empty() ? "" : ",\"hint\":" + dumped(Json(hint));
+      HttpAnswer answer{200,
+                        "{\"records\":[" + rows.json + "],\n" + reach_json(page) + more + "}\n"};
       answer.scanned = page.scanned;
       return answer;
     });
