@@ -27,6 +27,14 @@ ROOMS = ["ground", "config", "record", "ring", "store", "segment", "schedule", "
 BELOW = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
 BELOW["celery"] = {"ground", "config", "record", "celery"}
 
+# Programs and modules that know less than all of it, and the rooms that they may include from; ""
+# stands for the headers at the top, such as plugin.h.
+WALLS = {
+    "tools/agent/": {"", "ground", "config", "record", "celery"},
+    "plugin/collectd/": {""},
+    "plugin/envoy/": {""},
+}
+
 # Each library: how its headers are spelt, and who may include them (a file, or a folder with /).
 # The test of a header may look past it: tests/<header>_test.cpp.
 LIBRARIES = {
@@ -142,6 +150,17 @@ def check_rooms(source, sources):
             yield number, f"room {room} includes from {other}; it may from {sorted(BELOW.get(room, []))}"
 
 
+def check_walls(source, _):
+    for folder, rooms in WALLS.items():
+        if not source.name.startswith(folder) or not source.is_cpp:
+            continue
+        for number, included in source.includes():
+            parts = included.split("/")
+            room = parts[1] if len(parts) > 2 else ""
+            if parts[0] == "phlower" and room not in rooms:
+                yield number, f"{folder} includes from {room}; it may from {sorted(rooms)}"
+
+
 def check_form(source, _):
     """How a file begins and what it must not hold."""
     first = source.lines[1] if source.lines[0].startswith("#!") else source.lines[0]
@@ -235,7 +254,7 @@ def check_tree(sources):
             yield f"{long_name}:1: is shorter now; lower its entry in LONG_FILES"
 
 
-RULES = [check_libraries, check_rooms, check_form, check_length, check_behaviour, check_orders]
+RULES = [check_libraries, check_rooms, check_walls, check_form, check_length, check_behaviour, check_orders]
 
 
 def read_tree(root):
@@ -267,6 +286,7 @@ BAD = [
     ("include/phlower/ground/x.hpp", HEAD + '#include "phlower/ring/y.hpp"\n', ":3: room ground"),
     ("include/phlower/celery/x.hpp", HEAD + '#include "phlower/store/y.hpp"\n', ":3: room celery"),
     ("include/phlower/ring/x.hpp", HEAD + '#include "phlower/celery/y.hpp"\n', ":3: room ring"),
+    ("tools/agent/x.hpp", HEAD + '#include "phlower/engine/engine.hpp"\n', ":3: tools/agent/"),
     ("include/phlower/ring/x.hpp", HEAD + '#include "phlower/phlower.hpp"\n', "the umbrella"),
     ("include/phlower/ring/x.hpp", "#pragma once\n", ":1: begins without a comment"),
     ("include/phlower/ring/x.hpp", "// A header.\n", ":1: has no #pragma once"),
