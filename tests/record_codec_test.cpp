@@ -209,7 +209,7 @@ TEST(RecordLimits, CutEachDetailAndMarkTheRecord) {
   record.args = "12\u00e4";
   record.kwargs = "1234";
   record.traceback = "123456";
-  EXPECT_TRUE(cut_details(record, record_limits(options)));
+  EXPECT_TRUE(cut_texts(record, record_limits(options)));
   EXPECT_EQ(record.args, "12");
   EXPECT_EQ(record.kwargs, "1234");
   EXPECT_EQ(record.traceback, "12345");
@@ -219,8 +219,46 @@ TEST(RecordLimits, CutEachDetailAndMarkTheRecord) {
 TEST(RecordLimits, LeaveARecordThatFitsAlone) {
   RecordView record;
   record.args = "123";
-  EXPECT_FALSE(cut_details(record, record_limits(RecordOptions{})));
+  EXPECT_FALSE(cut_texts(record, record_limits(RecordOptions{})));
   EXPECT_EQ(record.flags, 0);
+}
+
+TEST(RecordLimits, CutNamesAndTheExceptionButNeverTheId) {
+  const std::string text(5000, 'x');
+  RecordView record;
+  for (auto field : codec_detail::kTexts) record.*field = text;
+  EXPECT_TRUE(cut_texts(record, record_limits(RecordOptions{})));
+  EXPECT_EQ(record.task_id.size(), 5000u);
+  for (const std::string_view name :
+       {record.task_name, record.state, record.worker, record.queue}) {
+    EXPECT_EQ(name.size(), kNameBytesMax);
+  }
+  EXPECT_EQ(record.exception_type.size(), kExceptionBytesMax);
+  EXPECT_EQ(record.traceback.size(), 5000u) << "its own limit is 8 KiB";
+  EXPECT_EQ(record.flags, kDetailsCut);
+}
+
+TEST(RecordLimits, CutWhatSaysLeastUntilTheWholeFits) {
+  const std::string text(300, 'x');
+  const auto cut = [&](std::size_t max_bytes) {
+    RecordView record;
+    record.task_id = "id";
+    record.traceback = record.kwargs = record.args = record.exception_type = text;
+    const std::size_t before = encoded_bytes(record);
+    EXPECT_EQ(cut_to_size(record, max_bytes), max_bytes < before);
+    EXPECT_EQ(record.flags, max_bytes < before ? kDetailsCut : 0);
+    EXPECT_EQ(record.task_id, "id");
+    EXPECT_EQ(encoded_bytes(record), std::max(std::min(before, max_bytes), kCodecFixedBytes + 2));
+    return record;
+  };
+  const std::size_t whole = kCodecFixedBytes + 2 + 4 * 300;
+  cut(whole + 1);
+  cut(whole);
+  EXPECT_EQ(cut(whole - 1).traceback.size(), 299u);
+  EXPECT_EQ(cut(whole - 301).kwargs.size(), 299u);
+  EXPECT_EQ(cut(whole - 601).args.size(), 299u);
+  EXPECT_EQ(cut(whole - 901).exception_type.size(), 299u);
+  cut(kCodecFixedBytes);
 }
 
 TEST(ShedDetails, MarksOnlyARecordThatHadSome) {

@@ -215,7 +215,7 @@ TEST_F(Ring, RefusesWhatIsTooBigOrNoRecordAndCountsIt) {
   make(4);
   const auto producer = attach();
   Record big = make_content({0, 1});
-  big.task_name = std::string(3000, 'n');
+  big.task_id = std::string(1025, 'n');
   EXPECT_EQ(producer->submit(big.view()).code(), Code::kTooBig);
   RecordView nameless;
   EXPECT_EQ(producer->submit(nameless).code(), Code::kInvalidArgument);

@@ -77,6 +77,7 @@
 #include "phlower/segment/filter.hpp"
 #include "phlower/segment/history_folder.hpp"
 #include "phlower/segment/history_reader.hpp"
+#include "phlower/segment/id_lookup.hpp"
 #include "phlower/segment/id_map.hpp"
 #include "phlower/segment/id_pages.hpp"
 #include "phlower/segment/keeper.hpp"

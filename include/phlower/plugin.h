@@ -49,17 +49,17 @@ extern "C" {
 /* -- Codes ------------------------------------------------------------------------------------- */
 
 #define PHLOWER_OK 0
-#define PHLOWER_E_REFUSED 1      /* the ring has no room; nothing was taken, try again later */
-#define PHLOWER_E_TOO_BIG 2      /* the record is over the configured limit; it will never fit */
-#define PHLOWER_E_ARGUMENT 3     /* a value is out of range or of the wrong form */
-#define PHLOWER_E_CONFIG 4       /* the configuration is wrong; err says line and column */
-#define PHLOWER_E_NOT_FOUND 5    /* the named file, task or index does not exist */
-#define PHLOWER_E_BUSY 6         /* somebody else holds a lock; try again later */
-#define PHLOWER_E_IO 7           /* the operating system or SQLite reported an I/O error */
-#define PHLOWER_E_DISK_FULL 8    /* no room on the file system */
-#define PHLOWER_E_CORRUPT 9      /* bytes that fail their checks: final for that file */
-#define PHLOWER_E_NOT_OURS 10    /* a well-formed file that is not Phlower's */
-#define PHLOWER_E_VERSION 11     /* Phlower's file, of a version this build does not read */
+#define PHLOWER_E_REFUSED 1   /* the ring has no room; nothing was taken, try again later */
+#define PHLOWER_E_TOO_BIG 2   /* a task_id over 1,024 bytes, or names that fill the record: never */
+#define PHLOWER_E_ARGUMENT 3  /* a value is out of range or of the wrong form */
+#define PHLOWER_E_CONFIG 4    /* the configuration is wrong; err says line and column */
+#define PHLOWER_E_NOT_FOUND 5 /* the named file, task or index does not exist */
+#define PHLOWER_E_BUSY 6      /* somebody else holds a lock; try again later */
+#define PHLOWER_E_IO 7        /* the operating system or SQLite reported an I/O error */
+#define PHLOWER_E_DISK_FULL 8 /* no room on the file system */
+#define PHLOWER_E_CORRUPT 9   /* bytes that fail their checks: final for that file */
+#define PHLOWER_E_NOT_OURS 10 /* a well-formed file that is not Phlower's */
+#define PHLOWER_E_VERSION 11  /* Phlower's file, of a version this build does not read */
 #define PHLOWER_E_PERMISSION 12  /* read-only file, directory or database */
 #define PHLOWER_E_UNSUPPORTED 13 /* this system or file cannot do what was asked */
 #define PHLOWER_E_DETACHED 14    /* the producer lost its lane or there is no ring yet */
@@ -128,7 +128,7 @@ typedef struct phlower_plugin_info {
   char version[32];
 } phlower_plugin_info;
 
-#define PHLOWER_RECORD_CUT 1u  /* details were shortened to their limit */
+#define PHLOWER_RECORD_CUT 1u  /* texts were shortened to their limit */
 #define PHLOWER_RECORD_SHED 2u /* details were left out because the ring was filling */
 
 /* One invocation of a task. Only task_id must be there; empty text and time 0 mean "not known".

@@ -1,5 +1,8 @@
-// How long the details of a record may be, and how they are cut. Text bound for the database is
+// How long the texts of a record may be, and how they are cut. Text bound for the database is
 // UTF-8, so a cut never leaves half a character behind.
+//
+// Whatever is long is cut and marked, so that the task is there; only its id is never cut, for it
+// would be another task's: a record with a longer one is refused.
 #pragma once
 
 #include <algorithm>
@@ -8,9 +11,14 @@
 #include <string_view>
 
 #include "phlower/config/options.hpp"
+#include "phlower/record/codec.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower {
+
+inline constexpr std::size_t kTaskIdBytesMax = 1024;
+inline constexpr std::size_t kNameBytesMax = 255;  // of task, state, worker, queue
+inline constexpr std::size_t kExceptionBytesMax = 1024;
 
 /// Limits in bytes. `record_bytes` is the whole encoded record with its header in the ring.
 struct RecordLimits {
@@ -41,16 +49,43 @@ inline std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes
   }
 }
 
-/// Cuts args, kwargs and traceback to their limits and marks the record kDetailsCut when one of
-/// them was longer. Returns whether something was cut.
-inline bool cut_details(RecordView& record, const RecordLimits& limits) noexcept {
-  const std::size_t before = record.args.size() + record.kwargs.size() + record.traceback.size();
-  record.args = utf8_prefix(record.args, limits.args_bytes);
-  record.kwargs = utf8_prefix(record.kwargs, limits.kwargs_bytes);
-  record.traceback = utf8_prefix(record.traceback, limits.traceback_bytes);
-  const bool cut = record.args.size() + record.kwargs.size() + record.traceback.size() != before;
+/// Cuts each text but the id to its limit and marks the record kDetailsCut when one was longer.
+/// Returns whether something was cut.
+inline bool cut_texts(RecordView& record, const RecordLimits& limits) noexcept {
+  bool cut = false;
+  const auto to = [&cut](std::string_view& text, std::size_t max_bytes) {
+    if (text.size() <= max_bytes) return;
+    text = utf8_prefix(text, max_bytes);
+    cut = true;
+  };
+  to(record.task_name, kNameBytesMax);
+  to(record.state, kNameBytesMax);
+  to(record.worker, kNameBytesMax);
+  to(record.queue, kNameBytesMax);
+  to(record.exception_type, kExceptionBytesMax);
+  to(record.args, limits.args_bytes);
+  to(record.kwargs, limits.kwargs_bytes);
+  to(record.traceback, limits.traceback_bytes);
   if (cut) record.flags |= kDetailsCut;
   return cut;
+}
+
+/// Cuts further, what says least first, until the encoding has at most `max_bytes`, and marks the
+/// record. Where that is not enough (an id or names that are too long for it), all of it is cut.
+/// Returns whether something was cut.
+inline bool cut_to_size(RecordView& record, std::size_t max_bytes) noexcept {
+  std::size_t bytes = encoded_bytes(record);
+  if (bytes <= max_bytes) return false;
+  for (std::string_view* text :
+       {&record.traceback, &record.kwargs, &record.args, &record.exception_type}) {
+    if (bytes <= max_bytes) break;
+    const std::size_t before = text->size();
+    const std::size_t over = bytes - max_bytes;
+    *text = utf8_prefix(*text, before > over ? before - over : 0);
+    bytes -= before - text->size();
+  }
+  record.flags |= kDetailsCut;
+  return true;
 }
 
 /// Leaves the details out and marks the record kDetailsShed; a record without details stays as it

@@ -36,7 +36,7 @@ using UnixSeconds = double;
 
 /// Flags that travel with a record and tell what was done to it on the way.
 enum RecordFlag : std::uint16_t {
-  kDetailsCut = 1,   // args, kwargs or traceback were shortened to their limit
+  kDetailsCut = 1,   // a text was shortened to its limit
   kDetailsShed = 2,  // args, kwargs and traceback were left out because the ring was filling
 };
 

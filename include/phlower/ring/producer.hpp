@@ -65,10 +65,11 @@ class Producer {
   ~Producer() { leave(); }
 
   /// Puts one record into the ring. OK: accepted. Errors: kRefused (no room, or called again from
-  /// a signal handler), kTooBig, kInvalidArgument (no task_id, a time that is not finite),
-  /// kDetached (the lane was lost; a later call attaches again), kIo (power durability: the record
-  /// is in the ring but the disk did not confirm it). Blocks: never, except for the disk with
-  /// power durability. Does not allocate, except when it attaches again or fails with kIo.
+  /// a signal handler), kTooBig (an id over kTaskIdBytesMax, or names that alone are more than
+  /// record.max: all other text is cut to fit), kInvalidArgument (no task_id, a time that is not
+  /// finite), kDetached (the lane was lost; a later call attaches again), kIo (power durability:
+  /// the record is in the ring but the disk did not confirm it). Blocks: never, except for the disk
+  /// with power durability. Does not allocate, except when it attaches again or fails with kIo.
   Status submit(const RecordView& record) { return submit(record, false); }
 
   /// As `submit`, for who can wait and tries again: details are never left out. kRefused, which
@@ -108,6 +109,17 @@ class Producer {
   std::uint64_t free_below_mark() const {
     const std::uint64_t keep = high_water_percent_ < 100 ? 100 - high_water_percent_ : 0;
     return (std::uint64_t{view_.chunks()} * keep + 99) / 100;
+  }
+  /// That a record may take in the ring.
+  std::uint64_t most_bytes() const {
+    return std::min<std::uint64_t>(limits_.record_bytes, view_.chunk_bytes());
+  }
+  /// The record as it goes into the ring: cut where it is too long.
+  RecordView fit(const RecordView& record) const {
+    RecordView fitted = record;
+    cut_texts(fitted, limits_);
+    cut_to_size(fitted, most_bytes() / 8 * 8 - kRecordHeaderBytes);
+    return fitted;
   }
   bool has_room(std::uint64_t span) const {
     return chunk_ != kNoChunk && used_bytes_ + span <= view_.chunk_bytes();

@@ -143,9 +143,7 @@ inline bool Producer::claim_chunk() {
 /// Whether a record of somebody who can wait may go in now. Where the engine has nothing to free,
 /// all chunks in use being producers', waiting would be for ever: then it may, above the mark too.
 inline bool Producer::takes_whole(const RecordView& record) {
-  RecordView fitted = record;
-  cut_details(fitted, limits_);
-  const bool room = has_room(record_span(encoded_bytes(fitted)));
+  const bool room = has_room(record_span(encoded_bytes(fit(record))));
   if (room && !shedding_) [[likely]]
     return true;
   // As in next_chunk: a chunk freed later moves the epoch on, and the next call counts again.

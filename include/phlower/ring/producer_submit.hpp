@@ -33,11 +33,10 @@ inline Status Producer::put(const RecordView& record, bool whole) {
     bump_counter(lane.aborted);
     return Status(Code::kInvalidArgument);
   }
-  RecordView fitted = record;
-  cut_details(fitted, limits_);
+  RecordView fitted = fit(record);
   if (shedding_ && !whole) shed_details(fitted);
   std::size_t payload = encoded_bytes(fitted);
-  if (record_span(payload) > std::min<std::uint64_t>(limits_.record_bytes, view_.chunk_bytes())) {
+  if (record.task_id.size() > kTaskIdBytesMax || record_span(payload) > most_bytes()) {
     bump_counter(lane.drop_big);
     return Status(Code::kTooBig);
   }

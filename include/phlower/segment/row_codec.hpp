@@ -42,7 +42,7 @@ inline Status bind_task(sqlite::Statement& statement, WordWriter& words, const T
                         : statement.bind(8, to_us(record.runtime_ms / 1e3));
   status = words.bind(statement, 9, record.worker);
   if (status.ok()) status = words.bind(statement, 10, record.queue);
-  if (status.ok()) status = words.bind(statement, 11, record.exception_type);
+  if (status.ok()) status = words.bind(statement, 11, record.exception_type, kLooseWordsBytes);
   details ? statement.bind(12, *details) : statement.bind_null(12);
   statement.bind(13, std::int64_t{record.flags} | (record.finished_at > 0 ? 0 : kNotEnded));
   return status;

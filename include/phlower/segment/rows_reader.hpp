@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "phlower/segment/filter.hpp"
-#include "phlower/segment/id_pages.hpp"
+#include "phlower/segment/id_lookup.hpp"
 #include "phlower/segment/row_chunks.hpp"
 #include "phlower/segment/row_codec.hpp"
 #include "phlower/segment/segment_file.hpp"
@@ -18,103 +18,15 @@
 
 namespace phlower {
 
-/// Finds the row of an id in a segment by what the file has: its index where it is sealed, else the
-/// runs and what stands behind them. Not thread safe. `db` outlives this.
-class IdLookup {
- public:
-  explicit IdLookup(sqlite::Connection& db) : db_(&db) {}
-
-  Status load() {
-    const auto bits = segment_file::fact(*db_, segment_schema::kIndexBitsKey, 0);
-    if (!bits.ok()) return bits.status();
-    const auto parts = segment_file::fact(*db_, segment_schema::kIndexPartsKey, 0);
-    if (!parts.ok()) return parts.status();
-    bits_ = static_cast<int>(std::clamp<std::int64_t>(*bits, kIndexBitsMin, kIndexBitsMax));
-    parts_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(*parts, 0, kParts));
-    return Status();
-  }
-
-  /// Calls visit(row) for each row that may be it until it returns true.
-  template <class Visit>
-  Status find(IdTag tag, Visit&& visit) {
-    const auto in_index = [&](std::string_view page) { return find_in_index(page, tag, visit); };
-    if (part_of(tag) < parts_) {
-      const auto done = in_page("SELECT entries FROM id_index WHERE page = ?1", select_index_,
-                                tag >> (32 - bits_), in_index);
-      return done.status();
-    }
-    const auto rows = db_->query_integer("SELECT max(seq) FROM task");
-    if (!rows.ok()) return rows.status();
-    if (Status status = extend_tail(*rows); !status.ok()) return status;
-    if (tail_.find(tag, visit)) return Status();
-    for (std::int64_t run = *rows / kRunRows - 1; run >= 0; --run) {
-      const auto in_run = [&](std::string_view page) {
-        return find_in_run(page, static_cast<std::uint64_t>(run), tag, visit);
-      };
-      const auto done = in_page("SELECT entries FROM id_run WHERE page = ?1", select_run_,
-                                run * kParts + part_of(tag), in_run);
-      if (!done.ok() || *done) return done.status();
-    }
-    return Status();
-  }
-
- private:
-  template <class Find>
-  Result<bool> in_page(const char* sql, sqlite::Statement& select, std::int64_t page,
-                       const Find& find) {
-    Status ready = db_->prepare_once(select, sql);
-    if (!ready.ok()) return ready;
-    select.bind(1, page);
-    const auto row = select.step();
-    if (!row.ok() || !*row) return row;
-    const bool done = find(select.text(0));
-    select.reset();
-    return done;
-  }
-
-  // Rows behind the last run: only what came since the last look is read.
-  Status extend_tail(std::int64_t rows) {
-    const std::int64_t first = rows / kRunRows * kRunRows;
-    if (first != tail_first_) {
-      tail_ = IdMap();
-      tail_first_ = tail_seen_ = first;
-    }
-    Status ready =
-        db_->prepare_once(select_tail_, "SELECT seq, id FROM task WHERE seq > ?1 AND seq <= ?2");
-    if (!ready.ok()) return ready;
-    select_tail_.bind(1, tail_seen_);
-    select_tail_.bind(2, rows);
-    for (;;) {
-      const auto row = select_tail_.step();
-      if (!row.ok()) return row.status();
-      if (!*row) break;
-      const std::string id = read_task_id(select_tail_, 1);
-      tail_.insert(TaskKey(id).tag(), static_cast<std::uint32_t>(select_tail_.integer(0)));
-    }
-    tail_seen_ = rows;
-    return Status();
-  }
-
-  sqlite::Connection* db_;
-  int bits_ = kIndexBitsMin;
-  std::uint32_t parts_ = 0;
-  sqlite::Statement select_index_, select_run_, select_tail_;
-  IdMap tail_;
-  std::int64_t tail_first_ = 0;
-  std::int64_t tail_seen_ = 0;
-};
-
 /// Not thread safe. `db` outlives this.
 class RowsReader {
  public:
   /// `live`: rows may still be added.
   RowsReader(sqlite::Connection& db, bool live) : db_(&db), live_(live), words_(db), ids_(db) {}
 
-  Status load() {
-    if (Status status = load_base(); !status.ok()) return status;
-    if (Status status = ids_.load(); !status.ok()) return status;
-    return words_.refresh();
-  }
+  Status load() { return load_base(); }
+  /// Takes up the ids of the file as it is now. Needed before `find` without a map.
+  Status refresh_ids() { return ids_.refresh(); }
 
   /// Loads the filter of a sealed segment; returns its size.
   Result<std::size_t> load_filter() {
@@ -130,7 +42,7 @@ class RowsReader {
     filter_ = IdFilter::from_bytes(bytes);
     return bytes.size();
   }
-  bool may_hold(IdTag tag) const noexcept { return filter_.may_hold(tag); }
+  bool may_hold(IdTag tag) const { return live_ ? ids_.may_hold(tag) : filter_.may_hold(tag); }
 
   /// `map`: of whoever writes the segment in this process, or null.
   Result<std::optional<FoundRow>> find(const TaskKey& key, const IdMap* map) {
@@ -151,7 +63,6 @@ class RowsReader {
 
   /// By the index of names where the query has one, else by the times of chunks.
   Result<std::unique_ptr<RowStream>> stream(const Query& query) {
-    if (Status status = words_.refresh(); !status.ok()) return status;
     const std::int64_t last = query.after && query.after->at_us < query.until_us
                                   ? query.after->at_us
                                   : query.until_us - 1;
@@ -228,12 +139,13 @@ class RowsReader {
 
   Result<std::unique_ptr<RowStream>> by_name(const std::string& name, std::int64_t from,
                                              std::int64_t last) {
+    const auto word = words_.find(name);
+    if (!word.ok()) return word.status();
     auto select = db_->prepare("SELECT " + std::string(kTaskColumns) +
                                " FROM task WHERE name = ?1 AND at >= ?2 AND at <= ?3 "
                                "ORDER BY at DESC");
     if (!select.ok()) return select.status();
-    const std::int64_t word = words_.find(name);
-    word > 0 ? select->bind(1, word) : select->bind(1, std::string_view(name));
+    *word > 0 ? select->bind(1, *word) : select->bind(1, std::string_view(name));
     select->bind(2, from);
     select->bind(3, last);
     return std::unique_ptr<RowStream>(new ByName(*this, *std::move(select)));

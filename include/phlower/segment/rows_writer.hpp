@@ -143,6 +143,7 @@ class RowsWriter {
   void rollback() noexcept {
     file_.rollback();
     words_.rolled_back();
+    reader_.forget();
     in_runs_ = 0;
     for (; !tail_.empty() && row_of(tail_.back()) > saved_.rows; tail_.pop_back()) {
       ids_.erase(tag_of(tail_.back()), row_of(tail_.back()));

@@ -94,7 +94,7 @@ class SegmentSource final : public Source {
     Status status = open();
     if (!status.ok() || damaged_) return status;
     status = db_.exec("BEGIN");
-    if (status.ok()) status = db_.query_integer("SELECT max(seq) FROM task").status();
+    if (status.ok()) status = rows_->refresh_ids();
     return status.ok() ? status : checked(status);
   }
   void end_view() {
@@ -155,6 +155,7 @@ class SegmentSource final : public Source {
       rows_.emplace(db_, !sealed);
     }
     Status status = rows_->load();
+    if (status.ok() && writer_ == nullptr) status = rows_->refresh_ids();
     if (!status.ok()) rows_.reset();
     return status;
   }

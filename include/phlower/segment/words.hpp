@@ -8,66 +8,90 @@
 #include <vector>
 
 #include "phlower/ground/status.hpp"
+#include "phlower/record/limits.hpp"
 #include "phlower/store/sqlite.hpp"
 
 namespace phlower {
 
-/// A segment has at most this many words; what comes later stands in its column as text, so that
-/// whoever invents names for ever takes room in the file and not in memory.
+/// A segment has at most this many words, of this many bytes each and together; what is longer or
+/// comes later stands in its column as text, so that whoever invents names for ever takes room in
+/// the file and not in memory.
 inline constexpr std::size_t kWordsMax = 4096;
+inline constexpr std::size_t kWordBytes = 128;
+inline constexpr std::size_t kWordsBytes = 64 << 10;
+/// Texts that may be other ones each time, as what an exception says, get only the first half.
+inline constexpr std::size_t kLooseWordsBytes = kWordsBytes / 2;
 
-/// The words of one segment as its readers see them: numbers from 1, loaded as they appear.
-/// Not thread safe. `db` outlives this.
+/// The words of one segment as its readers see them: numbers from 1. Loaded when they are met, and
+/// kept within the bounds above; files of earlier builds have more and longer ones, which are read
+/// each time. Not thread safe. `db` outlives this.
 class WordReader {
  public:
   explicit WordReader(sqlite::Connection& db) : db_(&db) {}
 
-  /// Loads what was added since the last call.
-  Status refresh() {
-    Status ready =
-        db_->prepare_once(select_, "SELECT id, text FROM word WHERE id > ?1 ORDER BY id LIMIT ?2");
-    if (!ready.ok()) return ready;
-    select_.bind(1, static_cast<std::int64_t>(words_.size()));
-    select_.bind(2, static_cast<std::int64_t>(kWordsMax - words_.size()));
-    for (;;) {
-      const auto row = select_.step();
-      if (!row.ok()) return row.status();
-      if (!*row) return Status();
-      if (select_.integer(0) != static_cast<std::int64_t>(words_.size()) + 1) {
-        select_.reset();
-        return Status(Code::kCorrupt, db_->path() + ": the numbers of its words have a gap");
-      }
-      words_.emplace_back(select_.text(1));
-    }
-  }
-
-  /// The text behind a column: its word, or what stands there.
+  /// The text behind a column: its word, or what stands there. Valid until the next call.
   Result<std::string_view> text(const sqlite::Statement& row, int column) {
     if (row.is_text(column) || row.is_null(column)) return row.text(column);
     const std::int64_t id = row.integer(column);
-    if (id > static_cast<std::int64_t>(words_.size())) {
-      if (Status status = refresh(); !status.ok()) return status;
+    if (id > 0 && static_cast<std::uint64_t>(id) <= kept_.size()) {
+      const std::string& word = kept_[static_cast<std::size_t>(id) - 1];
+      if (!word.empty()) return std::string_view(word);
     }
-    if (id < 1 || id > static_cast<std::int64_t>(words_.size())) {
+    return load(id);
+  }
+
+  /// The number of a word, 0 if the segment has none for it as of now.
+  Result<std::int64_t> find(std::string_view word) {
+    for (std::size_t i = 0; i < kept_.size(); ++i) {
+      if (kept_[i] == word) return static_cast<std::int64_t>(i) + 1;
+    }
+    Status ready = db_->prepare_once(find_, "SELECT id FROM word WHERE text = ?1");
+    if (!ready.ok()) return ready;
+    find_.bind(1, word);
+    const auto row = find_.step();
+    if (!row.ok()) return row.status();
+    const std::int64_t id = *row ? find_.integer(0) : 0;
+    find_.reset();
+    if (id > 0) keep(id, word);
+    return id;
+  }
+
+  /// What was read in a transaction that is undone is not so.
+  void forget() {
+    kept_.clear();
+    kept_bytes_ = 0;
+  }
+
+ private:
+  Result<std::string_view> load(std::int64_t id) {
+    Status ready = db_->prepare_once(select_, "SELECT text FROM word WHERE id = ?1");
+    if (!ready.ok()) return ready;
+    select_.bind(1, id);
+    const auto row = select_.step();
+    if (!row.ok()) return row.status();
+    if (!*row) {
       return Status(Code::kCorrupt,
                     db_->path() + ": word " + std::to_string(id) + " does not exist");
     }
-    return std::string_view(words_[static_cast<std::size_t>(id) - 1]);
+    last_ = select_.text(0);
+    select_.reset();
+    keep(id, last_);
+    return std::string_view(last_);
   }
 
-  /// The number of a word, 0 if the segment has none for it. Call `refresh` first.
-  std::int64_t find(std::string_view word) const {
-    for (std::size_t i = 0; i < words_.size(); ++i) {
-      if (words_[i] == word) return static_cast<std::int64_t>(i) + 1;
-    }
-    return 0;
+  void keep(std::int64_t id, std::string_view word) {
+    if (static_cast<std::uint64_t>(id) > kWordsMax || word.size() > kWordBytes) return;
+    if (kept_bytes_ + word.size() > kWordsBytes) return;
+    if (kept_.size() < static_cast<std::size_t>(id)) kept_.resize(static_cast<std::size_t>(id));
+    kept_[static_cast<std::size_t>(id) - 1] = word;
+    kept_bytes_ += word.size();
   }
-  const std::vector<std::string>& all() const { return words_; }
 
- private:
   sqlite::Connection* db_;
-  sqlite::Statement select_;
-  std::vector<std::string> words_;
+  sqlite::Statement select_, find_;
+  std::vector<std::string> kept_;  // by number; empty: not met yet, or not kept
+  std::size_t kept_bytes_ = 0;
+  std::string last_;
 };
 
 /// Gives numbers to words while a segment is written. Not thread safe. `db` outlives this.
@@ -76,24 +100,38 @@ class WordWriter {
   explicit WordWriter(sqlite::Connection& db) : db_(db) {}
 
   Status load() {
-    WordReader reader(db_);
-    if (Status status = reader.refresh(); !status.ok()) return status;
-    for (const std::string& word : reader.all()) {
-      numbers_.emplace(word, static_cast<std::int64_t>(numbers_.size()) + 1);
+    auto select = db_.prepare("SELECT id, text FROM word ORDER BY id");
+    if (!select.ok()) return select.status();
+    for (;;) {
+      const auto row = select->step();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      if (select->integer(0) != last_ + 1) {
+        return Status(Code::kCorrupt, db_.path() + ": the numbers of its words have a gap");
+      }
+      ++last_;
+      const std::string_view word = select->text(1);
+      bytes_ += word.size();
+      // In a file of an earlier build there are longer ones, but no more names are that long.
+      if (word.size() <= kNameBytesMax) numbers_.emplace(word, last_);
     }
-    stored_ = numbers_.size();
+    stored_ = {last_, bytes_};
     return Status();
   }
 
-  /// Binds the number of `word`, a new one if need be; an empty word is NULL.
-  Status bind(sqlite::Statement& statement, int at, std::string_view word) {
+  /// Binds the number of `word`, a new one if need be and while all words together have less than
+  /// `room` bytes; an empty word is NULL.
+  Status bind(sqlite::Statement& statement, int at, std::string_view word,
+              std::size_t room = kWordsBytes) {
     if (word.empty()) {
       statement.bind_null(at);
       return Status();
     }
     auto known = numbers_.find(word);
     if (known == numbers_.end()) {
-      if (numbers_.size() >= kWordsMax) {
+      const bool full = static_cast<std::size_t>(last_) >= kWordsMax ||
+                        bytes_ + word.size() > room || word.size() > kWordBytes;
+      if (full) {
         statement.bind(at, word);
         return Status();
       }
@@ -104,14 +142,18 @@ class WordWriter {
     return Status();
   }
 
-  void committed() { stored_ = numbers_.size(); }
+  void committed() { stored_ = {last_, bytes_}; }
   void rolled_back() {
-    std::erase_if(numbers_, [&](const auto& word) {
-      return word.second > static_cast<std::int64_t>(stored_);
-    });
+    std::erase_if(numbers_, [&](const auto& word) { return word.second > stored_.last; });
+    last_ = stored_.last;
+    bytes_ = stored_.bytes;
   }
 
  private:
+  struct Stored {
+    std::int64_t last = 0;
+    std::size_t bytes = 0;
+  };
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -122,18 +164,20 @@ class WordWriter {
   Status add(std::string_view word) {
     Status ready = db_.prepare_once(insert_, "INSERT INTO word (id, text) VALUES (?1, ?2)");
     if (!ready.ok()) return ready;
-    const auto number = static_cast<std::int64_t>(numbers_.size()) + 1;
-    insert_.bind(1, number);
+    insert_.bind(1, last_ + 1);
     insert_.bind(2, word);
     if (Status status = insert_.run(); !status.ok()) return status;
-    numbers_.emplace(word, number);
+    numbers_.emplace(word, ++last_);
+    bytes_ += word.size();
     return Status();
   }
 
   sqlite::Connection& db_;
   sqlite::Statement insert_;
   std::unordered_map<std::string, std::int64_t, Hash, std::equal_to<>> numbers_;
-  std::size_t stored_ = 0;  // words of committed transactions
+  std::int64_t last_ = 0;  // number
+  std::size_t bytes_ = 0;  // of all of them
+  Stored stored_;          // as of the last commit
 };
 
 }  // namespace phlower

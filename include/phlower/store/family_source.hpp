@@ -172,7 +172,8 @@ inline Result<std::unique_ptr<RowStream>> FamilySource::stream(const Query& quer
   // The others are sorted by what their times say, whatever they are written as.
   const std::string time = "phlower_time(finished_at, started_at, received_at)";
   const auto aside = [&](const std::string& which) {
-    sides.push_back("WHERE " + which + time + " >= ?1 AND " + time + " <= ?2 " + name +
+    const std::string timeless = query.timeless ? " OR " + time + " <= 0" : "";
+    sides.push_back("WHERE " + which + "(" + time + " BETWEEN ?1 AND ?2" + timeless + ") " + name +
                     "ORDER BY " + time + " DESC");
   };
   if (tables_.finished_index) {

@@ -134,6 +134,7 @@ class History {
   Query within_retention(const Query& query) const {
     constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
     Query shown = query;
+    shown.timeless = query.timeless && query.from_us <= 0;
     if (rows_cutoff_us_ != kMin) shown.from_us = std::max(query.from_us, rows_cutoff_us_ + 1);
     return shown;
   }
@@ -242,10 +243,6 @@ class History {
     }
     met.record = std::move(merged->record);
     return met;
-  }
-
-  static bool in_times(const Query& query, std::int64_t at_us) {
-    return at_us >= query.from_us && at_us < query.until_us;
   }
 
   // Calls visit(record, at_us) once for each task, from one source after the other: those with the

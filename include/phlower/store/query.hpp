@@ -48,7 +48,8 @@ struct Query {
   std::string text;  // somewhere in args, kwargs, traceback or exception, letters of either case
   std::int64_t from_us = std::numeric_limits<std::int64_t>::min();   // inclusive
   std::int64_t until_us = std::numeric_limits<std::int64_t>::max();  // exclusive
-  std::optional<Cursor> after;                                       // go on behind this row
+  bool timeless = true;         // where from_us is not set: with rows that know no time, last
+  std::optional<Cursor> after;  // go on behind this row
   std::uint32_t limit = 100;
   std::uint64_t scan_limit =
       1'000'000;        // rows looked at before the answer is given as far as it is
@@ -116,6 +117,12 @@ inline bool contains_text(std::string_view text, std::string_view needle) noexce
 /// Whether two words are the same, ASCII letters of either case.
 inline bool same_word(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && contains_text(a, b);
+}
+
+/// Whether a row that counts from `at_us` is asked for; 0: it knows no time.
+inline bool in_times(const Query& query, std::int64_t at_us) noexcept {
+  if (at_us == 0 && query.timeless) return query.until_us > 0;
+  return at_us >= query.from_us && at_us < query.until_us;
 }
 
 /// All but time, cursor and text.

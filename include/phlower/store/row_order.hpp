@@ -80,7 +80,7 @@ class RowOrder {
   };
 
   bool is_wanted(const FoundRow& row) const {
-    if (row.at_us < query_.from_us || row.at_us >= query_.until_us) return false;
+    if (!in_times(query_, row.at_us)) return false;
     return !query_.after ||
            comes_first(query_.after->at_us, query_.after->task_id, row.at_us, row.record.task_id);
   }
