@@ -184,7 +184,7 @@ class PythonModule(unittest.TestCase):
         self.start_engine()
         producer = self.producer()
         self.submit_when_there(producer, task_id="first", finished_at=time.time())
-        self.assertIs(producer.submit(task_id="long", task_name="n" * 60000), Outcome.TOO_BIG)
+        self.assertIs(producer.submit(task_id="n" * 1025), Outcome.TOO_BIG)
         self.kill_engine()
         accepted = 1
         for n in range(100000):

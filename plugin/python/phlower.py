@@ -94,7 +94,7 @@ class Outcome(enum.Enum):
 
     ACCEPTED = "accepted"  # it will be in the history exactly once
     REFUSED = "refused"    # the ring is full: the engine is away for long, or cannot write
-    TOO_BIG = "too big"    # over record.max, even with its details cut
+    TOO_BIG = "too big"    # an id over 1 KiB, or names over record.max
     DETACHED = "detached"  # no ring (no engine was started yet), or the lane in it was lost
     FAILED = "failed"      # the machine said no; `last_error` has what it said
 
