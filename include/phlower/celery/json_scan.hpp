@@ -58,12 +58,12 @@ class JsonScan {
     return true;
   }
   /// The next thing begins with `c`; stays before it.
-  bool sees(char c) {
+  [[gnu::always_inline]] bool sees(char c) {
     space();
     return at_ != end_ && *at_ == c;
   }
   /// What the next thing begins with; 0 at the end.
-  char peek() {
+  [[gnu::always_inline]] char peek() {
     space();
     return at_ == end_ ? '\0' : *at_;
   }
@@ -74,7 +74,7 @@ class JsonScan {
   bool take_null() { return word("null"); }
 
   /// The name of a member and its colon. `name` is good until the next call.
-  bool name(std::string_view& out) {
+  [[gnu::always_inline]] bool name(std::string_view& out) {
     return take('"') && (bare(out) || rest_of_text(out, scratch_)) && take(':');
   }
 
@@ -82,7 +82,7 @@ class JsonScan {
   bool text(std::string_view& out, std::string& decoded) {
     return take('"') && (bare(out) || rest_of_text(out, decoded));
   }
-  bool string(std::string& out) {
+  [[gnu::always_inline]] bool string(std::string& out) {
     if (!take('"')) return false;
     const char* begin = at_;
     at_ = json_detail::run(begin, end_);
