@@ -109,7 +109,7 @@ class Deletes(PurgeToolCase):
         left = reference(self.db, "single")
         self.keep_company()
         done = self.run_tool(self.db, "--slice", "1ms", "--duty", "10%", "--max-time", "100ms",
-                             "--json", code=1)
+                             "--json", code=3)
         self.assertIn("--max-time 100ms", done.stderr)
         self.assertFalse(self.json_of(done.stdout)["done"])
         self.assertGreater(len(content(self.db)[0]), len(left[0]))

@@ -10,6 +10,7 @@
 
 #include "cli.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/store/lock_holders.hpp"
 #include "phlower/store/store.hpp"
 #include "purge_baseline.hpp"
 #include "purge_folder.hpp"
@@ -45,12 +46,22 @@ Result<std::unique_ptr<Store>> open_store(const PurgeOptions& options, OpenMode 
   }
 }
 
+// Whoever declared ON DELETE CASCADE must know that it does not happen here.
+void note_references(Store& store, PurgeOutcome& outcome) {
+  const std::string tables = store.referring_tables();
+  if (tables.empty()) return;
+  outcome.notes.push_back(store.path() +
+                          ": foreign keys are not enforced, as is SQLite's default; " +
+                          "rows that refer to what is deleted stay in: " + tables);
+}
+
 Status dry_run(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
   outcome.dry_run = true;
   const MonoTime begin = clock.mono();
   const WallTime now = clock.wall();
   auto store = open_store(options, OpenMode::kReadOnly, clock);
   if (!store.ok()) return store.status();
+  note_references(**store, outcome);
   Progress progress(options.common.quiet);
   for (bool more = true; more;) {
     if (stop_requested()) {
@@ -78,6 +89,7 @@ Status dry_run(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome)
 Status purge_sliced(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
   auto store = open_store(options, OpenMode::kMaintenance, clock);
   if (!store.ok()) return store.status();
+  note_references(**store, outcome);
   Status status = PurgeRun(**store, clock, options, outcome).run();
   if (status.ok() && outcome.done) take_doubts(**store, outcome);
   return status;
@@ -94,7 +106,8 @@ int finish(const PurgeOptions& options, const Status& status, PurgeOutcome& outc
   std::vector<std::string> said = outcome.notes;
   if (!outcome.failure.empty()) said.push_back(outcome.failure);
   for (const std::string& text : said) std::fprintf(stderr, "phlower-purge: %s\n", text.c_str());
-  return outcome.done ? kExitDone : kExitProblem;
+  if (outcome.done && outcome.failure.empty()) return kExitDone;
+  return outcome.time_up && status.ok() ? kExitTimeUp : kExitProblem;
 }
 
 int purge(int argc, char** argv) {

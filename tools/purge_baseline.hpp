@@ -49,6 +49,7 @@ inline Status run_baseline(const PurgeOptions& options, Clock& clock, PurgeOutco
   const Cutoffs cutoffs = cutoffs_at(options.retention, clock.wall());
   for (bool more = true; more;) {
     if (stop_requested() || (options.max_time && clock.mono() - begin >= *options.max_time)) {
+      outcome.time_up = !stop_requested();
       outcome.failure = stop_requested() ? "stopped by a signal" : "stopped after --max-time";
       break;
     }

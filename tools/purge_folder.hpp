@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -50,6 +51,7 @@ class FolderPurge {
       outcome_.failure = "stopped by a signal";
     } else if (options_.max_time && clock_.mono() - begin_ >= *options_.max_time) {
       outcome_.failure = "stopped after --max-time " + exact_duration(*options_.max_time);
+      outcome_.time_up = true;
     }
     return !outcome_.failure.empty();
   }
@@ -59,6 +61,25 @@ class FolderPurge {
     const bool rows = info.family == SegmentFamily::kRows;
     (rows ? outcome_.invocations : outcome_.details) += info.rows;
     outcome_.bytes_reclaimed += info.bytes;
+    if (info.state == SegmentState::kAdopted) outcome_.unlinks.push_back(info.path);
+  }
+
+  // Somebody's file, of their name and in their place: said before it is done.
+  void announce(const SegmentInfo& info) {
+    std::fprintf(
+        stderr, "phlower-purge: THE ORIGINAL FILE %s WILL BE UNLINKED (about %s rows, %s)\n",
+        info.path.c_str(), format_count(info.rows).c_str(), format_bytes(info.bytes).c_str());
+  }
+
+  // Rows of a segment that stays, as many as a steady stream would have put before the cutoff.
+  std::uint64_t older_rows(const SegmentInfo& info) {
+    const std::int64_t cutoff = now_us() - lifetime_us(options_.retention, info.family);
+    const std::int64_t newest = newest_time(info);
+    if (options_.retention.keep_forever || info.rows == 0 || info.oldest_us > cutoff) return 0;
+    if (newest <= cutoff) return info.rows;  // one that is still written
+    const double share = static_cast<double>(cutoff - info.oldest_us + 1) /
+                         static_cast<double>(newest - info.oldest_us + 1);
+    return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(info.rows)));
   }
 
   // What the command line leaves open is as the engine of this folder was told.
@@ -95,6 +116,7 @@ class FolderPurge {
       const bool going =
           info.state == SegmentState::kExpiring || has_expired(info, options_.retention, now_us());
       if (going) count(info);
+      if (!going && info.readable()) outcome_.rows_sharing += older_rows(info);
     }
     outcome_.done = true;
     return Status();
@@ -116,6 +138,10 @@ class FolderPurge {
   // Nobody has the folder: what is written is sealed too where its span is over.
   Status purge_alone(SegmentedStore& store) {
     std::vector<SegmentInfo> before = store.segments().catalog().segments();
+    for (const SegmentInfo& info : before) {
+      const bool going = has_expired(info, options_.retention, now_us());
+      if (info.state == SegmentState::kAdopted && going) announce(info);
+    }
     for (int quiet = 0; quiet < 3 && !out_of_time();) {
       const auto done = store.tend(clock_.mono());
       if (!done.ok()) return done.status();
@@ -139,6 +165,10 @@ class FolderPurge {
     std::vector<SegmentInfo> going;
     for (SegmentInfo info : catalog->segments()) {
       if (!has_expired(info, options_.retention, now_us())) continue;
+      if (info.state == SegmentState::kAdopted) {
+        announce(info);
+        outcome_.unlinks.push_back(info.path);
+      }
       info.state = SegmentState::kExpiring;
       going.push_back(info);
     }
@@ -245,6 +275,7 @@ class FolderPurge {
   // -- Rescue -------------------------------------------------------------------------------------
   // Again after a stop: rows that were copied are met as themselves.
   Status rescue() {
+    if (options_.dry_run) return rescue_plan();
     SegmentOptions segments{options_.store, options_.retention, {}};
     segments.store.adopt.clear();
     auto opened = SegmentedStore::open(segments, clock_);
@@ -258,6 +289,7 @@ class FolderPurge {
       return Status(Code::kNotFound, options_.target + ": has no adopted file");
     }
     for (const SegmentInfo& info : adopted) {
+      if (!options_.common.quiet) announce(info);
       if (Status status = copy_newest(store, info); !status.ok()) return status;
       if (!outcome_.failure.empty()) return Status();
       if (Status status = store.segments().let_go({info.seq}, true); !status.ok()) return status;
@@ -273,14 +305,48 @@ class FolderPurge {
     return Status();
   }
 
+  // What a rescue would copy and unlink; reads the newest hours.
+  Status rescue_plan() {
+    outcome_.dry_run = true;
+    auto catalog = Catalog::open(options_.target, false);
+    if (!catalog.ok()) return catalog.status();
+    for (const SegmentInfo& info : catalog->segments()) {
+      if (info.state != SegmentState::kAdopted) continue;
+      auto file = AdoptedFile::open(info.path);
+      if (!file.ok()) return file.status();
+      for (const auto& source : (*file)->sources()) {
+        StopCheck never;
+        auto stream = source->stream(newest(), never);
+        if (!stream.ok()) return stream.status();
+        for (bool more = true; more && !out_of_time();) {
+          FoundRow row;
+          const auto found = (*stream)->next(row);
+          if (!found.ok()) return found.status();
+          more = *found;
+          outcome_.rescued += more ? 1 : 0;
+        }
+      }
+      count(info);
+    }
+    if (outcome_.unlinks.empty()) {
+      return Status(Code::kNotFound, options_.target + ": has no adopted file");
+    }
+    outcome_.done = outcome_.failure.empty();
+    return Status();
+  }
+
+  Query newest() {
+    Query query;
+    query.from_us = now_us() - options_.rescue->count() * kUsPerHour;
+    return query;
+  }
+
   Status copy_newest(SegmentedStore& store, const SegmentInfo& info) {
     auto file = AdoptedFile::open(info.path);
     if (!file.ok()) return file.status();
-    Query newest;
-    newest.from_us = now_us() - options_.rescue->count() * kUsPerHour;
     for (const auto& source : (*file)->sources()) {
       StopCheck never;
-      auto stream = source->stream(newest, never);
+      auto stream = source->stream(newest(), never);
       if (!stream.ok()) return stream.status();
       for (bool more = true; more && !out_of_time();) {
         Status status = copy_slice(store, *source, **stream, more);

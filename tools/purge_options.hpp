@@ -58,8 +58,10 @@ inline constexpr std::string_view kPurgeExamples =
     "  phlower-purge --verify phlower-data\n"
     "      reads everything and says what is damaged\n"
     "  phlower-purge --rescue 12h phlower-data\n"
-    "      an adopted file that is too large to wait for: its newest 12 hours, then away with it\n"
-    "Exit: 0 done, 1 not done or a problem found, 2 wrong usage or configuration.\n"
+    "      an adopted file that is too large to wait for: its newest 12 hours, then the original\n"
+    "      file is unlinked; with --dry-run: what that would be\n"
+    "Exit: 0 done, 1 not done or a problem found (also: --reclaim of a file that cannot shrink),\n"
+    "2 wrong usage or configuration, 3 the --max-time was up and more is left.\n"
     "Ctrl-C stops after the current slice; another run goes on from there.\n";
 
 /// What was written, before it is understood.
@@ -235,9 +237,11 @@ inline Status understand(const PurgeText& text, const Surroundings& around, Purg
     options.rescue = hours;
   }
   if ((options.verify || options.rescue) &&
-      (options.dry_run || options.baseline || options.reclaim ||
-       (options.verify && options.rescue))) {
-    return wrong_usage("--verify and --rescue stand alone");
+      (options.baseline || options.reclaim || (options.verify && options.rescue))) {
+    return wrong_usage("--verify and --rescue stand alone; --rescue goes with --dry-run");
+  }
+  if (options.verify && options.dry_run) {
+    return wrong_usage("--verify writes nothing but what it sets aside; it has no --dry-run");
   }
   if (options.dry_run && options.reclaim)
     return wrong_usage("--dry-run and --reclaim exclude each other");

@@ -32,9 +32,12 @@ struct PurgeOutcome {
   bool verify = false;
   std::uint64_t rows_left = 0;  // an estimate, where it stopped early
   Nanoseconds elapsed{0};
-  std::uint64_t doubtful_rows = 0;  // that stay because their age is not certain
-  std::vector<std::string> notes;   // what the user should know although all went well
-  std::string failure;              // why it is not done
+  std::uint64_t doubtful_rows = 0;   // that stay because their age is not certain
+  std::vector<std::string> notes;    // what the user should know although all went well
+  std::string failure;               // why it is not done
+  bool time_up = false;              // --max-time has ended it, as it was told to
+  std::vector<std::string> unlinks;  // files of somebody's that go, or would
+  std::uint64_t rows_sharing = 0;    // of a folder, about: old ones beside younger ones
 };
 
 /// Has the user told of rows whose age is not certain. Requires: a purge or a dry run went through.
@@ -71,14 +74,39 @@ inline nlohmann::ordered_json to_json(const PurgeOutcome& outcome) {
     json["invocations_expired"] = outcome.invocations;
     json["details_expired"] = outcome.details;
   }
+  if (outcome.folder && outcome.dry_run) json["rows_sharing_segments"] = outcome.rows_sharing;
+  if (!outcome.unlinks.empty()) json["unlinks"] = outcome.unlinks;
+  if (outcome.time_up) json["time_up"] = true;
   if (outcome.doubtful_rows > 0) json["rows_of_uncertain_age"] = outcome.doubtful_rows;
   if (!outcome.notes.empty()) json["note"] = fmt::format("{}", fmt::join(outcome.notes, "; "));
   if (!outcome.failure.empty()) json["failure"] = outcome.failure;
   return json;
 }
 
+/// What a dry run of a folder found.
+inline std::string to_text_of_plan(const PurgeOutcome& outcome) {
+  std::string text;
+  if (outcome.rescued > 0) {
+    text = fmt::format("would copy {} rows\n", format_count(outcome.rescued));
+  }
+  text += fmt::format("would unlink {} segments: {} rows, {} details, {}\n", outcome.segments,
+                      format_count(outcome.invocations), format_count(outcome.details),
+                      format_bytes(outcome.bytes_reclaimed));
+  for (const std::string& file : outcome.unlinks) {
+    text += fmt::format("THE ORIGINAL FILE {} would be unlinked\n", file);
+  }
+  if (outcome.rows_sharing > 0) {
+    text += fmt::format(
+        "about {} rows and details are older and share segments with younger ones: they go with "
+        "those\n",
+        format_count(outcome.rows_sharing));
+  }
+  return text + "nothing was written\n";
+}
+
 /// The report for people.
 inline std::string to_text(const PurgeOutcome& outcome) {
+  if (outcome.dry_run && outcome.folder) return to_text_of_plan(outcome);
   if (outcome.dry_run) {
     return fmt::format("expired: {} rows and {} details; nothing was written\n",
                        format_count(outcome.invocations), format_count(outcome.details));
@@ -91,6 +119,7 @@ inline std::string to_text(const PurgeOutcome& outcome) {
     std::string text = outcome.rescued > 0
                            ? fmt::format("copied {} rows\n", format_count(outcome.rescued))
                            : std::string();
+    for (const std::string& file : outcome.unlinks) text += fmt::format("unlinked {}\n", file);
     return text + fmt::format("unlinked {} segments: {} rows, {} details, {} in {}\n",
                               outcome.segments, format_count(outcome.invocations),
                               format_count(outcome.details), format_bytes(outcome.bytes_reclaimed),

@@ -128,9 +128,16 @@ class PurgeRun {
   // -- Free pages -----------------------------------------------------------------------------
   Status reclaim() {
     if (!store_.can_reclaim()) {
-      // The sentence says what is needed; nothing was asked of the file that it could do.
-      outcome_.notes.push_back(std::string(store_.reclaim_some(0).status().message()) +
-                               room_for_vacuum(store_.path()));
+      const auto by_itself = store_.reclaims_itself();
+      if (!by_itself.ok()) return by_itself.status();
+      if (*by_itself) {
+        outcome_.notes.push_back(store_.path() +
+                                 ": auto_vacuum = FULL: free pages went back at each commit");
+        return Status();
+      }
+      // What was asked for is not done, though nothing expired is left.
+      outcome_.failure =
+          std::string(store_.reclaim_some(0).status().message()) + room_for_vacuum(store_.path());
       return Status();
     }
     const std::uint64_t page = store_.page_size();
@@ -258,6 +265,8 @@ class PurgeRun {
       outcome_.failure = "stopped by a signal";
     } else if (options_.max_time && clock_.mono() - begin_ >= *options_.max_time) {
       outcome_.failure = "stopped after --max-time " + exact_duration(*options_.max_time);
+      // A lock that was never to be had is a problem, not a limit that was kept.
+      outcome_.time_up = outcome_.slices > 0;
       if (lock_.failing()) {
         outcome_.failure += ": " + store_.path() + " is locked by " + lock_holder();
       } else if (!trouble_.empty()) {

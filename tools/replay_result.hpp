@@ -22,6 +22,7 @@ struct ReplayResult {
   std::uint64_t shed = 0;
   std::uint64_t found = 0;  // records of earlier runs that waited in the ring, or in one set aside
   std::uint64_t committed = 0;
+  std::uint64_t too_old = 0;  // of those committed: past their retention, and not stored
   std::uint64_t in_ring = 0;
   std::uint64_t purged = 0;  // rows
   std::uint64_t purged_details = 0;
@@ -62,6 +63,7 @@ inline nlohmann::ordered_json to_json(const ReplayResult& result, bool whole) {
       {"shed", result.shed},
       {"found", result.found},
       {"committed", result.committed},
+      {"too_old", result.too_old},
       {"in_ring", result.in_ring},
       {"sums_hold", whole ? nlohmann::ordered_json(result.sums_hold()) : nlohmann::ordered_json()},
       {"flush_age_ms", quantiles_ms(result.flush_age)},
@@ -101,6 +103,11 @@ inline std::string to_table(const ReplayResult& result, bool whole) {
   line("details shed", format_count(result.shed));
   if (result.found > 0) line("found in the ring", format_count(result.found));
   line("committed", fmt::format("{}  ({:.0f} records/s)", format_count(result.committed), rate));
+  if (result.too_old > 0) {
+    line("of them", fmt::format("{} stored, {} too old: past their retention when they came",
+                                format_count(result.committed - result.too_old),
+                                format_count(result.too_old)));
+  }
   line("still in the ring", format_count(result.in_ring));
   if (whole) line("both sums hold", result.sums_hold() ? "yes" : "NO");
   line("purged rows, details",

@@ -112,6 +112,7 @@
 #include "phlower/store/family_source.hpp"
 #include "phlower/store/family_walk.hpp"
 #include "phlower/store/file_watch.hpp"
+#include "phlower/store/foreign_schema.hpp"
 #include "phlower/store/history.hpp"
 #include "phlower/store/history_id.hpp"
 #include "phlower/store/history_store.hpp"

@@ -216,6 +216,9 @@ class Engine {
     if (options_.store.layout == Layout::kSingle) {
       auto single = Store::open(options_.store, options_.retention);
       if (!single.ok()) return single.status();
+      if (const std::string& was = (*single)->journal_was(); !was.empty()) {
+        log_.warn("{}: journal_mode was {} and is WAL from now on", options_.store.path, was);
+      }
       store_ = *std::move(single);
       return Status();
     }

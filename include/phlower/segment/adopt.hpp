@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -180,6 +182,16 @@ inline Forecast forecast(const SegmentInfo& adopted, std::int64_t lifetime_us,
   result.leaves_in_h = std::max(0.0, static_cast<double>(newest + lifetime_us - now_us) / kHour);
   if (bytes_per_hour > 0) result.full_in_h = static_cast<double>(free_bytes) / bytes_per_hour;
   return result;
+}
+
+/// "2026-11-30 14:05 UTC", the minute that begins there or next.
+inline std::string text_of_minute(std::int64_t at_us) {
+  const auto seconds = static_cast<std::time_t>((at_us + 59'999'999) / 60'000'000 * 60);
+  std::tm parts{};
+  std::array<char, 32> text{};
+  if (::gmtime_r(&seconds, &parts) == nullptr) return "a time of no calendar";
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &parts);
+  return text.data();
 }
 
 /// What the rows of a file take for each hour between its oldest and its newest.

@@ -191,7 +191,7 @@ class SegmentSet {
   Status start();
   Status lock_folder();
   Status adopt();
-  Status tell_forecast(const SegmentInfo& info);
+  Status tell_forecast(const SegmentInfo& info, bool first);
   Status look_for_strangers();
   Status look_at_stranger(const std::string& name);
   Status take_up(const SegmentInfo& info);

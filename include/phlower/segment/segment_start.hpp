@@ -47,7 +47,7 @@ inline Status SegmentSet::adopt() {
   const auto before = segment_file::fact(catalog_->db(), key, 0);
   if (!before.ok()) return before.status();
   for (const SegmentInfo& info : catalog_->segments()) {
-    if (!info.path.empty() && real_path(info.path) == path) return tell_forecast(info);
+    if (!info.path.empty() && real_path(info.path) == path) return tell_forecast(info, false);
   }
   if (*before != 0 && ::access(path.c_str(), F_OK) != 0) return Status();
   auto info = look_to_adopt(path, now_us());
@@ -59,17 +59,24 @@ inline Status SegmentSet::adopt() {
   if (!set.ok()) return set.status();
   if (Status status = segment_file::set_fact(*set, key, info->seq); !status.ok()) return status;
   ++generation_;
-  return tell_forecast(*info);
+  return tell_forecast(*info, true);
 }
 
-inline Status SegmentSet::tell_forecast(const SegmentInfo& info) {
+inline Status SegmentSet::tell_forecast(const SegmentInfo& info, bool first) {
   struct ::statvfs disk {};
   ::statvfs(options_.store.path.c_str(), &disk);
   const std::uint64_t room = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   const auto ahead = forecast(info, lifetime_us(options_.retention, SegmentFamily::kRows), room,
                               bytes_per_hour(info), now_us());
-  log_.info("{}: adopted, about {} rows, {}; it leaves in {:.1f} h", info.path, info.rows,
-            format_bytes(info.bytes), ahead.leaves_in_h);
+  const std::string what =
+      info.path + ": adopted" + (first ? "" : " before") + ", about " + std::to_string(info.rows) +
+      " rows, " + std::string(format_bytes(info.bytes)) + "; " +
+      (options_.retention.keep_forever
+           ? "it stays as long as everything is kept for ever"
+           : "THE ORIGINAL FILE WILL BE UNLINKED at " +
+                 text_of_minute(now_us() + static_cast<std::int64_t>(ahead.leaves_in_h * 3.6e9)) +
+                 ", when its newest row is past the retention");
+  first ? log_.warn("{}", what) : log_.info("{}", what);
   if (ahead.too_late() && !options_.retention.keep_forever) {
     log_.warn(
         "{} free: at the rate of {} the disk is full in {:.1f} h, before that; "

@@ -14,6 +14,7 @@
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/store/lock_holders.hpp"
+#include "phlower/store/foreign_schema.hpp"
 #include "phlower/store/log_vfs.hpp"
 #include "phlower/store/new_file.hpp"
 #include "phlower/store/open_reader.hpp"
@@ -30,6 +31,7 @@ struct OpenedFile {
   sqlite::Connection db;
   FileKind kind = FileKind::kEmpty;  // as it was found
   FileLook look;                     // as it is now
+  std::string journal_was;           // where it was another than WAL and is WAL now
 };
 
 namespace open_detail {
@@ -145,9 +147,17 @@ inline Status prepare_for_writing(OpenedFile& file, const StoreOptions& options,
     }
     if (!set.ok()) return set;
   }
-  if (Status set = sqlite::set_writer_pragmas(file.db, options); !set.ok()) return set;
-  if (mode == OpenMode::kEngine) {
+  const auto journal = file.db.query_text("PRAGMA journal_mode");
+  if (!journal.ok()) return journal.status();
+  // A tool leaves the file as its owner made it; an engine needs readers that do not wait.
+  const bool engine = mode == OpenMode::kEngine;
+  Status set = sqlite::set_writer_pragmas_of_owner(file.db, options, !engine);
+  if (!set.ok()) return set;
+  if (engine && file.kind != FileKind::kEmpty && *journal != "wal") file.journal_was = *journal;
+  if (Status through = check_deletes(file.db, file.look.families); !through.ok()) return through;
+  if (engine) {
     if (Status added = add_tables(file.db, file.look); !added.ok()) return added;
+    if (Status through = check_rows(file.db); !through.ok()) return through;
   }
   return sqlite::set_busy_timeout(file.db, 0);
 }

@@ -68,6 +68,34 @@ inline Status set_writer_pragmas(Connection& db, const StoreOptions& options) {
   return Status();
 }
 
+/// The same on a file of the origin's schema, which may have triggers of its owner: on full-text
+/// tables, with functions of SQLite that count as unsafe. They work as everywhere. No function of a
+/// program is on this connection; the inner tables of such modules and the schema itself stay out
+/// of reach. Foreign keys are not enforced, which is SQLite's default. `leave_journal`: the journal
+/// mode, which is kept in the file, stays as it is; outside of WAL a commit syncs as SQLite's
+/// default does.
+inline Status set_writer_pragmas_of_owner(Connection& db, const StoreOptions& options,
+                                          bool leave_journal) {
+  bool rollback = false;
+  for (Pragma pragma : writer_pragmas(options)) {
+    if (pragma.name == "journal_mode" && leave_journal) {
+      const auto mode = db.query_text("PRAGMA journal_mode");
+      if (!mode.ok()) return mode.status();
+      rollback = *mode != "wal";
+      continue;
+    }
+    if (pragma.name == "synchronous" && rollback) pragma = {"synchronous", "FULL", "2"};
+    if (pragma.name == "trusted_schema") pragma = {"trusted_schema", "ON", "1"};
+    if (Status set = set_pragma(db, pragma); !set.ok()) return set;
+  }
+  int on = 0;
+  const int result = sqlite3_db_config(db.raw(), SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
+  if (result != SQLITE_OK || on == 0) {
+    return Status(Code::kUnsupported, db.path() + ": SQLite has no defensive mode");
+  }
+  return set_pragma(db, {"foreign_keys", "OFF", "0"});
+}
+
 inline Status set_reader_pragmas(Connection& db) {
   for (const Pragma& pragma :
        {Pragma{"query_only", "ON", "1"}, Pragma{"mmap_size", "0", "0"},

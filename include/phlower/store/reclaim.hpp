@@ -18,6 +18,13 @@ inline Result<bool> can_reclaim(Connection& db) {
   return *mode == 2;
 }
 
+/// auto_vacuum = FULL: at each commit all free pages are given back.
+inline Result<bool> reclaims_itself(Connection& db) {
+  const auto mode = db.query_integer("PRAGMA auto_vacuum");
+  if (!mode.ok()) return mode.status();
+  return *mode == 1;
+}
+
 inline Result<std::uint64_t> free_pages(Connection& db) {
   const auto pages = db.query_integer("PRAGMA freelist_count");
   if (!pages.ok()) return pages.status();

@@ -47,6 +47,11 @@ class Store final : public HistoryStore {
   /// What the file was found to be.
   FileKind kind() const noexcept { return kind_; }
   const std::string& path() const noexcept override { return db_.path(); }
+  /// The journal mode that the file had and has no more, since it is written in WAL mode; empty
+  /// where nothing was changed.
+  const std::string& journal_was() const noexcept { return journal_was_; }
+  /// Other tables of the file with a foreign key on ours, as "a, b": their rows are left alone.
+  std::string referring_tables() { return phlower::referring_tables(db_, families_.tables()); }
 
   // -- Ring positions -------------------------------------------------------------------------
   Result<RingPositions> load_positions(const RingId& ring) override;
@@ -107,6 +112,8 @@ class Store final : public HistoryStore {
   /// what is needed.
   Result<ReclaimReport> reclaim_some(std::uint32_t pages) override;
   bool can_reclaim() const noexcept override { return can_reclaim_; }
+  /// The file was made with auto_vacuum = FULL: SQLite gives free pages back at each commit.
+  Result<bool> reclaims_itself() { return sqlite::reclaims_itself(db_); }
   std::uint64_t free_pages() override;
   std::uint32_t page_size() const noexcept { return page_size_; }
 
@@ -131,6 +138,7 @@ class Store final : public HistoryStore {
       : retention_(retention),
         mode_(mode),
         kind_(file.kind),
+        journal_was_(std::move(file.journal_was)),
         page_size_(page_size),
         can_reclaim_(can_reclaim),
         db_(std::move(file.db)),
@@ -150,6 +158,7 @@ class Store final : public HistoryStore {
   RetentionOptions retention_;
   OpenMode mode_;
   FileKind kind_;
+  std::string journal_was_;
   std::uint32_t page_size_;
   bool can_reclaim_;
   sqlite::Connection db_;  // before everything that holds its statements

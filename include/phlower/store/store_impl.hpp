@@ -190,6 +190,15 @@ inline std::uint64_t Store::purge_backlog_rows(WallTime now) {
 inline Result<PurgeReport> Store::census_some(WallTime now, std::uint32_t max_rows) {
   if (Status status = thaw(); !status.ok()) return status;
   if (!census_) {
+    // As a purge would be stopped at its opening.
+    if (Status status = sqlite::set_pragma(db_, {"trusted_schema", "ON", "1"}); !status.ok()) {
+      return status;
+    }
+    Status through = check_deletes(db_, families_.tables());
+    if (through.ok() && mode_ == OpenMode::kReadOnly) {
+      through = sqlite::set_pragma(db_, {"trusted_schema", "OFF", "0"});
+    }
+    if (!through.ok()) return through;
     census_.emplace();
     families_.end_census();
   }
