@@ -151,7 +151,7 @@ class FolderTools(unittest.TestCase):
         shutil.copytree(self.data, copy)
         done = json.loads(self.run_tool(PURGE, "--json", self.data).stdout.splitlines()[-1])
         self.assertEqual((done["done"], done["invocations_deleted"]), (True, 3000))
-        self.assertEqual(self.run_tool(PURGE, "--dry-run", self.data).stdout.split()[1], "0")
+        self.assertIn("would unlink 0 segments", self.run_tool(PURGE, "--dry-run", self.data).stdout)
 
         self.data = copy
         engine = subprocess.Popen([REPLAY, "--data", self.data, "--ring", self.ring, "--engine-only",
@@ -242,8 +242,15 @@ class FolderTools(unittest.TestCase):
             names = {row[0] for row in db.execute("SELECT task_id FROM invocations")}
         self.assertLessEqual(names, {row["task_id"] for row in self.export()})
         self.assertEqual(content(old)[100:], before[100:], "an adopted file is not written")
-        done = json.loads(
-            self.run_tool(PURGE, "--rescue", "12h", "--json", self.data).stdout.splitlines()[-1])
+        said = self.run_tool(PURGE, "--rescue", "12h", "--dry-run", "--json", self.data).stdout
+        self.assertIn(f"THE ORIGINAL FILE {old} would be unlinked", said)
+        plan = json.loads(said.splitlines()[-1])
+        self.assertEqual((plan["dry_run"], plan["unlinks"]), (True, [old]))
+        self.assertEqual(content(old)[100:], before[100:], "a dry run unlinks nothing")
+        rescue = self.run_tool(PURGE, "--rescue", "12h", "--json", self.data)
+        self.assertIn(f"THE ORIGINAL FILE {old} WILL BE UNLINKED", rescue.stderr)
+        done = json.loads(rescue.stdout.splitlines()[-1])
+        self.assertEqual(done["rescued"], plan["rescued"])
         self.assertTrue(done["done"])
         self.assertTrue(80 <= done["rescued"] <= 110, done["rescued"])
         self.assertFalse(os.path.exists(old))
