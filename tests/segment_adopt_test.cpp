@@ -131,6 +131,71 @@ TEST(AdoptedTimes, OfAFileWithOtherThanSecondsAreNoOlderThanTheFile) {
   }
 }
 
+/// Old files of two tables, by their ages in hours.
+class AdoptTables : public ::testing::Test, protected SegmentRig {
+ protected:
+  void make(double main_h, double legacy_h) {
+    auto db = testing::open_db(old_, sqlite::Access::kCreate);
+    const auto add = [&](const char* id, double hours) {
+      testing::exec(
+          db, "INSERT INTO invocations (task_id, task_name, state, finished_at) VALUES ('" +
+                  std::string(id) + "', 't', 'SUCCESS', " + std::to_string(now() - hours * 3600) +
+                  ")");
+    };
+    testing::exec(db, std::string(schema::kCreateInvocations) +
+                          "; CREATE INDEX by_end ON invocations (finished_at)");
+    add("legacy", legacy_h);
+    testing::exec(db, "ALTER TABLE invocations RENAME TO invocations_legacy; " +
+                          std::string(schema::kCreateInvocations) +
+                          "; CREATE INDEX by_end_2 ON invocations (finished_at)");
+    add("main", main_h);
+    options.store.adopt = old_;
+  }
+  const std::string old_ = dir / "old.db";
+};
+
+TEST_F(AdoptTables, LeaveTogetherWithTheNewestRowOfAnyOfThem) {
+  for (const char* newest : {"main", "legacy"}) {
+    const bool main = newest == std::string("main");
+    make(main ? 1 : 100, main ? 100 : 1);
+    ASSERT_TRUE(open().ok());
+    EXPECT_TRUE(get("main") && get("legacy"));
+    clock.advance(Hours(60));
+    tend();
+    EXPECT_TRUE(std::filesystem::exists(old_)) << newest;
+    EXPECT_TRUE(get(newest)) << newest;
+    clock.advance(Hours(70));
+    tend();
+    EXPECT_FALSE(std::filesystem::exists(old_)) << newest;
+  }
+}
+
+TEST_F(AdoptTables, AreThoseThatALinkLeadsToAndTheyLeaveForGood) {
+  std::filesystem::create_directory(dir / "disk");
+  make(1, 1);
+  std::filesystem::rename(old_, dir / "disk/old.db");
+  std::filesystem::create_symlink("disk/old.db", old_);
+  ASSERT_TRUE(open().ok());
+  EXPECT_TRUE(get("main"));
+  reopen();
+  EXPECT_EQ(in_state(SegmentState::kAdopted), 1u) << "the same file by the same link";
+  clock.advance(Hours(150));
+  tend();
+  EXPECT_FALSE(std::filesystem::exists(dir / "disk/old.db")) << "its space is free";
+  reopen();
+  EXPECT_EQ(in_state(SegmentState::kAdopted), 0u) << "the link leads nowhere";
+}
+
+TEST_F(AdoptTables, AreReadAsTheyAreNowWhenTheirOldOwnerComesBack) {
+  make(1, 1);
+  ASSERT_TRUE(open().ok());
+  EXPECT_TRUE(get("main"));
+  auto owner = testing::open_db(old_);
+  testing::exec(owner, "UPDATE invocations SET task_id = 'again'");
+  EXPECT_TRUE(get("again"));
+  EXPECT_FALSE(get("main"));
+}
+
 class AdoptRefusal : public ::testing::Test, protected SegmentRig {};
 
 TEST_F(AdoptRefusal, NamesWhatIsWrong) {
@@ -151,6 +216,9 @@ TEST_F(AdoptRefusal, NamesWhatIsWrong) {
   auto other = testing::open_db(dir / "busy.db");
   testing::exec(other, "BEGIN IMMEDIATE");
   refuse(dir / "busy.db", Code::kBusy, "busy.db");
+  ASSERT_TRUE(BacklogMaker::make(dir / "names.db", {}).ok());
+  std::filesystem::create_hard_link(dir / "names.db", dir / "other.db");
+  refuse(dir / "names.db", Code::kUnsupported, "2 names");
 }
 
 TEST_F(AdoptRefusal, ForecastsAFullDiskBeforeTheFileLeaves) {

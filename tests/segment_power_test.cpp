@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <string>
 
+#include "phlower/segment/remove_job.hpp"
 #include "phlower/segment/verify.hpp"
 #include "support/fault_vfs.hpp"
 #include "support/power_cut.hpp"
@@ -66,6 +68,7 @@ class PoweredLife : public SegmentRig {
           info.state == SegmentState::kSealed ? verify_segment(catalog, info) : Status();
       EXPECT_TRUE(status.ok()) << status.message();
     }
+    EXPECT_FALSE(std::filesystem::exists(options.store.path + "/quarantine"));
     check_listed_once();
     // And it goes on: the same records again, and new ones.
     for (std::uint64_t first = 0; first <= offered_; first += kRows) {
@@ -124,6 +127,25 @@ class PoweredLife : public SegmentRig {
   std::uint64_t offered_ = 0;
   std::uint64_t committed_ = 0;
 };
+
+TEST(PowerAfterARemoval, BringsNoFileBackWhoseEntryMayBeGone) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const testing::TempDir dir("/dev/shm");
+    PowerCut power(dir.path().string());
+    const std::string path = dir / "inv-1.db";
+    ASSERT_TRUE(segment_file::create(path, SegmentFamily::kRows, 1).ok());
+    RemoveJob job({{1, path, false}}, dir / "pins");
+    for (bool done = false; !done;) {
+      const auto step = job.step();
+      ASSERT_TRUE(step.ok()) << step.status().message();
+      done = *step;
+    }
+    ASSERT_TRUE(job.result(0).ok());  // from now on the catalog forgets it
+    Random random(seed);
+    power.cut(random);
+    EXPECT_FALSE(std::filesystem::exists(path)) << "the power went, seed " << seed;
+  }
+}
 
 class SegmentPower : public ::testing::TestWithParam<Durability> {};
 

@@ -1,6 +1,7 @@
 // Readers of a data folder beside its engine: one view for a whole answer, pins, and what becomes
 // of those that stay too long. Locks belong to open files, so one process can play both.
 #include "phlower/segment/history_folder.hpp"
+#include "phlower/segment/verify.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,6 +15,75 @@ namespace {
 
 using testing::SegmentRig;
 using testing::uuid_of;
+
+/// A copy of a data folder that was taken while an engine wrote it.
+class SegmentCopy : public ::testing::Test, protected SegmentRig {
+ protected:
+  void SetUp() override {
+    options.store.segment_rows = 50;
+    ASSERT_TRUE(open().ok());
+    put_many(0, 60, now());
+    tend();
+    for (const SegmentInfo& info : store->segments().catalog().segments()) {
+      if (info.state == SegmentState::kSealed && info.family == SegmentFamily::kRows)
+        sealed_ = info;
+    }
+    ASSERT_GT(sealed_.rows, 0u);
+    path_ = store->segments().catalog().path_of(sealed_);
+    store.reset();
+  }
+  /// Everything of the sealed segment moves back into its log, as before it was sealed.
+  void unseal() {
+    auto db = sqlite::Connection::open(path_, sqlite::Access::kReadWrite);
+    ASSERT_TRUE(db.ok());
+    sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    ASSERT_TRUE(db->exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; "
+                         "UPDATE task SET flags = flags WHERE seq = 1")
+                    .ok());
+    *db = sqlite::Connection();
+    ASSERT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
+  }
+  Status verified(SegmentState state, std::uint64_t rows) {
+    auto catalog = Catalog::open(options.store.path, true);
+    if (!catalog.ok()) return catalog.status();
+    sealed_.state = state;
+    sealed_.rows = rows;
+    sealed_.checksum = *checksum_of(path_);
+    if (Status put = catalog->update({sealed_}); !put.ok()) return put;
+    return verify_segment(*catalog, sealed_);
+  }
+  SegmentInfo sealed_;
+  std::string path_;
+};
+
+TEST_F(SegmentCopy, IsNamedWithTheCureWhereASegmentWasNotSealedYet) {
+  EXPECT_TRUE(verified(SegmentState::kSealed, sealed_.rows).ok());
+  unseal();
+  const Status status = verified(SegmentState::kSealed, sealed_.rows);
+  EXPECT_EQ(status.code(), Code::kCorrupt) << status.message();
+  EXPECT_NE(status.message().find("a copy that was taken while"), std::string_view::npos);
+  EXPECT_NE(status.message().find(path_), std::string_view::npos);
+}
+
+TEST_F(SegmentCopy, IsNotWholeWhereACompleteSegmentHasNotItsRows) {
+  EXPECT_TRUE(verified(SegmentState::kSealing, sealed_.rows).ok());
+  const Status status = verified(SegmentState::kSealing, sealed_.rows + 1);
+  EXPECT_EQ(status.code(), Code::kCorrupt) << status.message();
+}
+
+TEST_F(SegmentCopy, DoesNotChangeWhileOnlyItsVersionDoes) {
+  auto reader = Catalog::open(options.store.path, false);
+  ASSERT_TRUE(reader.ok());
+  EXPECT_FALSE(*reader->changed());
+  auto writer = Catalog::open(options.store.path, true);
+  ASSERT_TRUE(writer->update({sealed_}).ok());
+  EXPECT_FALSE(*reader->changed()) << "the same row again";
+  sealed_.bytes += 1;
+  ASSERT_TRUE(writer->update({sealed_}).ok());
+  EXPECT_TRUE(*reader->changed());
+  EXPECT_EQ(reader->find(sealed_.seq)->bytes, sealed_.bytes);
+  EXPECT_FALSE(*reader->changed());
+}
 
 class SegmentReader : public ::testing::Test, protected SegmentRig {
  protected:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <optional>
@@ -33,6 +34,15 @@ inline std::string version_text() {
   return text;
 }
 
+/// A history has a file for each span of its lifetime, and who reads all of it has all of them
+/// open; the limit that a shell gives is low, the one that this process may have is not.
+inline void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /// Parses; a value means: end with this exit code.
 inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv,
                                              CommonOptions& common, std::string_view examples,
@@ -41,6 +51,7 @@ inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** arg
   app.add_flag("--quiet", common.quiet, "no progress and no table");
   app.set_version_flag("--version", version_text());
   app.footer(std::string(examples));
+  raise_descriptor_limit();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

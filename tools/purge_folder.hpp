@@ -29,11 +29,7 @@ class FolderPurge {
       return Status(Code::kUnsupported,
                     options_.target + ": a data folder; --baseline and --reclaim are for files");
     }
-    if (::access((options_.target + "/" + std::string(Catalog::kFile)).c_str(), F_OK) != 0) {
-      return Status(Code::kNotOurs, options_.target + ": a folder without " +
-                                        std::string(Catalog::kFile) +
-                                        "; name a data folder or a database file");
-    }
+    if (Status ours = Catalog::look_for(options_.target); !ours.ok()) return ours;
     if (Status status = take_retention(); !status.ok()) return status;
     Status status = options_.rescue    ? rescue()
                     : options_.verify  ? verify()
@@ -228,7 +224,7 @@ class FolderPurge {
   // -- Verify -------------------------------------------------------------------------------------
   Status verify() {
     outcome_.verify = true;
-    auto catalog = Catalog::open(options_.target, true);
+    auto catalog = Catalog::open(options_.target, false);
     if (!catalog.ok()) return catalog.status();
     const std::vector<SegmentInfo> segments = catalog->segments();  // a copy: it changes below
     for (const SegmentInfo& info : segments) {
@@ -243,17 +239,26 @@ class FolderPurge {
         return status;
       ++outcome_.damaged;
       std::fprintf(stderr, "phlower-purge: %s\n", std::string(status.message()).c_str());
-      if (status = set_aside(*catalog, info); !status.ok()) return status;
+      status = set_aside(info);
+      if (status.code() == Code::kPermission) {
+        outcome_.notes.emplace_back("they stay where they are: " + std::string(status.message()));
+      } else if (!status.ok()) {
+        return status;
+      }
     }
     outcome_.done = outcome_.damaged == 0;
     if (outcome_.damaged > 0) {
-      outcome_.failure = "damaged segments were set aside; their files are in quarantine/";
+      outcome_.failure = outcome_.notes.empty()
+                             ? "damaged segments were set aside; their files are in quarantine/"
+                             : "there are damaged segments";
     }
     return Status();
   }
 
-  // What an engine writes at this moment is left to it.
-  Status set_aside(Catalog& catalog, const SegmentInfo& info) {
+  // What an engine writes at this moment is left to it. Errors: kPermission.
+  Status set_aside(const SegmentInfo& info) {
+    auto catalog = Catalog::open(options_.target, true);
+    if (!catalog.ok()) return catalog.status();
     auto lock = LockFile::open(SegmentSet::pin_file(options_.target), O_RDWR | O_CREAT, 0666);
     if (!lock.ok()) return lock.status();
     const bool engine = (*lock)->try_lock(SegmentSet::kEngineByte).code() == Code::kBusy;
@@ -262,7 +267,7 @@ class FolderPurge {
           "an engine writes a damaged segment; it stops, and sets it aside at its start");
       return Status();
     }
-    return set_segment_aside(catalog, info);
+    return set_segment_aside(*catalog, info);
   }
 
   static bool has_changed_meanwhile(Catalog& catalog, const SegmentInfo& info) {

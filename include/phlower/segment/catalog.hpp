@@ -2,7 +2,10 @@
 // few times an hour, every commit on the disk before it counts.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -81,6 +84,17 @@ class Catalog {
     if (status.ok()) status = catalog.load();
     if (!status.ok()) return status;
     return catalog;
+  }
+
+  /// Whether `folder` has a catalog at all. Errors: kNotOurs; kPermission where it may not be
+  /// entered.
+  static Status look_for(const std::string& folder) {
+    const std::string path = folder + "/" + std::string(kFile);
+    struct ::stat info {};
+    if (::stat(path.c_str(), &info) == 0) return Status();
+    if (errno != ENOENT) return Status::from_errno(path);
+    return Status(Code::kNotOurs, folder + ": a folder without " + std::string(kFile) +
+                                      "; name a data folder or a database file");
   }
 
   const std::string& folder() const noexcept { return folder_; }

@@ -23,17 +23,14 @@ class HistoryReader {
 
   /// `retention`: rows past it are not shown; without one that of the folder's engine counts, and
   /// of a file everything is shown. `on_damage` is told of segments that are left out. Errors:
-  /// kNotFound, kNotOurs, and of the stores.
+  /// kNotFound, kNotOurs, kPermission, and of the stores.
   static Result<std::unique_ptr<HistoryReader>> open(const std::string& path,
                                                      std::optional<RetentionOptions> retention,
                                                      OnDamage on_damage) {
     std::unique_ptr<HistoryReader> made(new HistoryReader());
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) {
-      if (::access((path + "/" + std::string(Catalog::kFile)).c_str(), F_OK) != 0) {
-        return Status(Code::kNotOurs, path + ": a folder without " + std::string(Catalog::kFile) +
-                                          "; name a data folder or a database file");
-      }
+      if (Status ours = Catalog::look_for(path); !ours.ok()) return ours;
       auto folder = HistoryFolder::open(path, std::move(on_damage));
       if (!folder.ok()) return folder.status();
       made->folder_ = *std::move(folder);

@@ -143,6 +143,8 @@ inline Status SegmentSet::look_at_stranger(const std::string& name) {
     const auto rows = db.ok() ? db->query_integer(any) : Result<std::int64_t>(db.status());
     if (rows.ok() && *rows == 0) {
       *db = sqlite::Connection();
+      // Not used again though it leaves no trace; on a full disk it is.
+      static_cast<void>(catalog_->update({}));
       for (const char* side : {"", "-wal", "-shm"}) ::unlink((path + side).c_str());
       return Status();
     }
