@@ -109,7 +109,7 @@ inline Status explained(const std::string& path, const Status& status) {
   if ((result & 0xff) == SQLITE_NOTADB) {
     return Status(Code::kNotOurs, path + ": not a SQLite database", 0, SQLITE_NOTADB);
   }
-  if (status.code() == Code::kBusy) {
+  if (status.code() == Code::kBusy && result != SQLITE_READONLY_ROLLBACK) {
     return Status(Code::kBusy, path + ": locked by " + whoever_locks(path), 0, result);
   }
   if (status.code() == Code::kPermission || (result & 0xff) == SQLITE_CANTOPEN) {

@@ -24,8 +24,9 @@ inline constexpr int kChangedUnderReader = SQLITE_IOERR | (121 << 8);
 inline Code code_of(int result, int sys_errno = 0) noexcept {
   if (sys_errno == ENOSPC || sys_errno == EDQUOT) return Code::kDiskFull;
   if (result == SQLITE_READONLY_DBMOVED) return Code::kNotFound;
+  if (result == kChangedUnderReader) return Code::kReload;
   // A journal that only a writer can roll back; often one that is gone at the next try.
-  if (result == kChangedUnderReader || result == SQLITE_READONLY_ROLLBACK) return Code::kReload;
+  if (result == SQLITE_READONLY_ROLLBACK) return Code::kBusy;
   switch (result & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -78,7 +79,7 @@ inline Status error(sqlite3* db, int result, std::string_view path, std::string_
   text += db != nullptr && same ? sqlite3_errmsg(db) : sqlite3_errstr(result);
   const int shown = same ? extended : result;
   if (shown == kChangedUnderReader || shown == SQLITE_READONLY_ROLLBACK) {
-    return Status(Code::kReload, std::string(path) + ": was changed while it was read; ask again",
+    return Status(code_of(shown), std::string(path) + ": was changed while it was read; ask again",
                   0, shown);
   }
   if (sys_errno != 0) {
