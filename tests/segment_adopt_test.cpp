@@ -167,6 +167,7 @@ TEST_F(AdoptTables, LeaveTogetherWithTheNewestRowOfAnyOfThem) {
     clock.advance(Hours(70));
     tend();
     EXPECT_FALSE(std::filesystem::exists(old_)) << newest;
+    store.reset();
   }
 }
 

@@ -32,17 +32,6 @@ class SegmentCopy : public ::testing::Test, protected SegmentRig {
     path_ = store->segments().catalog().path_of(sealed_);
     store.reset();
   }
-  /// Everything of the sealed segment moves back into its log, as before it was sealed.
-  void unseal() {
-    auto db = sqlite::Connection::open(path_, sqlite::Access::kReadWrite);
-    ASSERT_TRUE(db.ok());
-    sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-    ASSERT_TRUE(db->exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; "
-                         "UPDATE task SET flags = flags WHERE seq = 1")
-                    .ok());
-    *db = sqlite::Connection();
-    ASSERT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
-  }
   Status verified(SegmentState state, std::uint64_t rows) {
     auto catalog = Catalog::open(options.store.path, true);
     if (!catalog.ok()) return catalog.status();
@@ -55,15 +44,6 @@ class SegmentCopy : public ::testing::Test, protected SegmentRig {
   SegmentInfo sealed_;
   std::string path_;
 };
-
-TEST_F(SegmentCopy, IsNamedWithTheCureWhereASegmentWasNotSealedYet) {
-  EXPECT_TRUE(verified(SegmentState::kSealed, sealed_.rows).ok());
-  unseal();
-  const Status status = verified(SegmentState::kSealed, sealed_.rows);
-  EXPECT_EQ(status.code(), Code::kCorrupt) << status.message();
-  EXPECT_NE(status.message().find("a copy that was taken while"), std::string_view::npos);
-  EXPECT_NE(status.message().find(path_), std::string_view::npos);
-}
 
 TEST_F(SegmentCopy, IsNotWholeWhereACompleteSegmentHasNotItsRows) {
   EXPECT_TRUE(verified(SegmentState::kSealing, sealed_.rows).ok());

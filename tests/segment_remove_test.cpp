@@ -58,19 +58,6 @@ class SegmentRemove : public ::testing::Test {
   const std::string path = dir / "17.db";
 };
 
-TEST_F(SegmentRemove, RemovesWhatALinkLeadsToWithWhatLiesBesideIt) {
-  std::filesystem::create_directory(dir / "elsewhere");
-  const std::string link = dir / "elsewhere/17.db";
-  std::filesystem::create_symlink("../17.db", link);
-  for (const char* side : {"-wal", "-shm"}) std::ofstream(path + side) << "x";
-  RemoveJob job({{1, link, false}}, dir / "pins");
-  steps_of(job);
-  ASSERT_TRUE(job.result(0).ok()) << job.result(0).message();
-  for (const char* side : {"", "-wal", "-shm"}) {
-    EXPECT_FALSE(std::filesystem::exists(path + side)) << side;
-  }
-}
-
 TEST_F(SegmentRemove, GivesTheSpaceOfALargeFileBackInSteps) {
   if (!has_leases()) GTEST_SKIP() << "this file system has no leases: files go whole";
   RemoveJob job = removed();

@@ -20,7 +20,6 @@
 #include "phlower/ring/locks.hpp"
 #include "phlower/segment/keeper.hpp"
 #include "phlower/segment/segment_file.hpp"
-#include "phlower/store/real_path.hpp"
 
 namespace phlower {
 
@@ -101,8 +100,7 @@ struct FreeJob final : KeeperJob {
 };
 
 /// Removes database files with what stands beside them, a file a step, and then makes sure of all
-/// of them at once. A link stays: what it leads to goes. Unlinking hurts nobody who has the file
-/// open.
+/// of them at once. Unlinking hurts nobody who has the file open.
 struct RemoveJob final : KeeperJob {
   struct File {
     std::int64_t seq;
@@ -120,7 +118,11 @@ struct RemoveJob final : KeeperJob {
       results.push_back(remove(files[results.size()]));
       return false;
     }
-    for (const std::string& folder : folders_) {
+    std::set<std::string> folders;
+    for (const File& file : files) {
+      folders.insert(std::filesystem::path(file.path).parent_path().string());
+    }
+    for (const std::string& folder : folders) {
       if (Status synced = segment_file::sync_path(folder, true); !synced.ok()) return synced;
     }
     return true;
@@ -145,11 +147,9 @@ struct RemoveJob final : KeeperJob {
     if (alone.code() == Code::kBusy && !what.force) {
       return Status(Code::kBusy, what.path + ": is being read");
     }
-    const std::string real = real_path(what.path);
-    folders_.insert(std::filesystem::path(real).parent_path().string());
     // The main file first: a log without it is nothing, but not the other way round.
     for (const char* side : {"", "-wal", "-shm", "-journal"}) {
-      const std::string file = real + side;
+      const std::string file = what.path + side;
       Remains left = Remains::of(file);
       if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
         return Status::from_errno("unlink " + file);
@@ -158,8 +158,6 @@ struct RemoveJob final : KeeperJob {
     }
     return Status();
   }
-
-  std::set<std::string> folders_;  // that names went from
 };
 
 }  // namespace phlower
