@@ -25,9 +25,13 @@ GATHERING_S = 3
 
 
 class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, **more):
+        super().__init__("localhost", **more)  # a path is no Host
+        self.path = path
+
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.host)
+        self.sock.connect(self.path)
 
 
 class Stream(threading.Thread):
