@@ -182,6 +182,8 @@ class BehindRedis(AgentBehindABroker):
         celery_rig.wait_for("the agent's return", lambda: self.subscriptions() > before)
         self.use_broker(self.url, self.url)  # the client's connections are of the time before
         self.wait_until_heard(watcher)
+        # A worker takes tasks before it hears of revocations again.
+        celery_rig.wait_for("the worker to be told again", lambda: self.app.control.ping(timeout=1))
         self.run_and_compare_a_round(watcher, slow_ends=False)
         self.assertLessEqual(set(first.expected), set(self.history(QUERY)))
         self.assertEqual(self.ask("/healthz")[0], 200)
