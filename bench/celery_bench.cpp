@@ -10,8 +10,8 @@
 
 #include "phlower/celery/assembler.hpp"
 #include "phlower/celery/capture_reader.hpp"
-#include "phlower/celery/json_scan.hpp"
 #include "phlower/celery/message.hpp"
+#include "phlower/ground/text/json_scan.hpp"
 
 namespace phlower {
 namespace {

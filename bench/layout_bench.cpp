@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "../tests/support/temp_dir.hpp"
-#include "../tools/memory_use.hpp"
-#include "../tools/replay_capture.hpp"
-#include "../tools/replay_records.hpp"
+#include "../tools/cli/memory_use.hpp"
+#include "../tools/replay/capture.hpp"
+#include "../tools/replay/records.hpp"
+#include "phlower/history/history.hpp"
 #include "phlower/segment/segmented_store.hpp"
-#include "phlower/store/history.hpp"
-#include "phlower/store/store.hpp"
+#include "phlower/single/single_store.hpp"
 
 namespace phlower {
 namespace {
@@ -65,7 +65,7 @@ void freshen(Record& record, Random& random) {
 
 class Writer {
  public:
-  Writer(HistoryStore& store, const std::vector<Record>& templates, Clock& clock)
+  Writer(Store& store, const std::vector<Record>& templates, Clock& clock)
       : store_(store), clock_(clock), records_(templates, 1, clock), random_(2) {}
 
   // One transaction; what is made for it does not count.
@@ -95,7 +95,7 @@ class Writer {
   const std::vector<std::string>& ids() const { return ids_; }
 
  private:
-  HistoryStore& store_;
+  Store& store_;
   Clock& clock_;
   tools::FreshRecords records_;
   Random random_;
@@ -146,7 +146,7 @@ struct Looked {
   double get_us = 0, absent_us = 0, list_us = 0;
 };
 
-Looked look_up(HistoryStore& store, const std::vector<std::string>& ids, const std::string& task) {
+Looked look_up(Store& store, const std::vector<std::string>& ids, const std::string& task) {
   auto sources = store.sources();
   if (!sources.ok()) std::exit(1);
   History history(*sources, {});
@@ -171,8 +171,7 @@ Looked look_up(HistoryStore& store, const std::vector<std::string>& ids, const s
 }
 
 // Twice the same: the second time the pages are in memory, and no disk is measured.
-Looked look_up_warm(HistoryStore& store, const std::vector<std::string>& ids,
-                    const std::string& task) {
+Looked look_up_warm(Store& store, const std::vector<std::string>& ids, const std::string& task) {
   static_cast<void>(look_up(store, ids, task));
   return look_up(store, ids, task);
 }
@@ -214,7 +213,7 @@ int run(const Plan& plan) {
   testing::TempDir dir;
   StoreOptions single_options;
   single_options.path = dir / "single.db";
-  auto single = Store::open(single_options, keep);
+  auto single = SingleStore::open(single_options, keep);
   if (!single.ok()) return 1;
   Writer single_writer(**single, templates, clock);
   const Written single_written = write_all(single_writer, plan.single_rows);

@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "../tests/support/temp_dir.hpp"
-#include "../tools/backlog.hpp"
-#include "../tools/replay_capture.hpp"
+#include "../tools/replay/backlog.hpp"
+#include "../tools/replay/capture.hpp"
 #include "phlower/plugin.h"
 #include "phlower/ring/producer.hpp"
 

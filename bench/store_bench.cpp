@@ -8,8 +8,8 @@
 
 #include "../tests/support/made_backlog.hpp"
 #include "../tests/support/temp_dir.hpp"
-#include "../tools/old_purge.hpp"
-#include "phlower/store/store.hpp"
+#include "../tools/replay/old_purge.hpp"
+#include "phlower/single/single_store.hpp"
 
 namespace phlower {
 namespace {
@@ -23,10 +23,10 @@ constexpr std::uint64_t kLogBytes = 16 << 20;  // as the engine does: checkpoint
 
 WallTime now() { return WallTime(Seconds(static_cast<std::int64_t>(kNow))); }
 
-Result<std::unique_ptr<Store>> open_store(const std::string& path) {
+Result<std::unique_ptr<SingleStore>> open_store(const std::string& path) {
   StoreOptions options;
   options.path = path;
-  return Store::open(options, RetentionOptions());
+  return SingleStore::open(options, RetentionOptions());
 }
 
 bool failed(benchmark::State& state, const Status& status) {
@@ -39,7 +39,7 @@ std::string id_of(std::uint64_t i) {
   return std::to_string(i * 0x9e3779b97f4a7c15ull) + "-4ac1-8f3e-" + std::to_string(i);
 }
 
-Status write_batch(Store& store, std::uint64_t first, std::int64_t rows, const Record& like) {
+Status write_batch(SingleStore& store, std::uint64_t first, std::int64_t rows, const Record& like) {
   if (Status status = store.begin(); !status.ok()) return status;
   for (std::int64_t i = 0; i < rows; ++i) {
     RecordView record = like.view();

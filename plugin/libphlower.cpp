@@ -8,7 +8,7 @@
 
 #include "border.hpp"
 #include "own_reader.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 #include "phlower/version.hpp"
 
 // NOLINTBEGIN(google-build-using-namespace): the end of a program, no header

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "border.hpp"
-#include "phlower/segment/history_reader.hpp"
+#include "phlower/door/history_reader.hpp"
 
 namespace phlower::plugin {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "phlower/door/history_reader.hpp"
 #include "phlower/ground/log.hpp"
-#include "phlower/segment/history_reader.hpp"
 
 namespace phlower::plugin {
 

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "abi_structs.hpp"
+#include "phlower/history/query.hpp"
 #include "phlower/record/record.hpp"
-#include "phlower/store/query.hpp"
 
 namespace phlower::plugin {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "broker_url.hpp"
+#include "agent/broker/broker_url.hpp"
 
 namespace phlower::agent {
 namespace {

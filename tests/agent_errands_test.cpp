@@ -1,5 +1,5 @@
 // What other threads ask of the loop, and what becomes of it when the loop is late or gone.
-#include "errands.hpp"
+#include "agent/host/errands.hpp"
 
 #include <gtest/gtest.h>
 #include <poll.h>

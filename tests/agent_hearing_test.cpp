@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "hearing.hpp"
-#include "told_names.hpp"
-#include "worker_watch.hpp"
+#include "agent/broker/hearing.hpp"
+#include "agent/host/told_names.hpp"
+#include "agent/source/worker_watch.hpp"
 
 namespace phlower::agent {
 namespace {

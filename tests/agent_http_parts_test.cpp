@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "http_access.hpp"
-#include "http_request.hpp"
-#include "http_routes.hpp"
-#include "plugin_engine.hpp"
+#include "agent/host/plugin_engine.hpp"
+#include "agent/http/http_access.hpp"
+#include "agent/http/http_request.hpp"
+#include "agent/http/http_routes.hpp"
 
 namespace phlower::agent {
 namespace {

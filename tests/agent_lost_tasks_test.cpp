@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "counters.hpp"
-#include "lost_tasks.hpp"
+#include "agent/source/counters.hpp"
+#include "agent/source/lost_tasks.hpp"
 #include "phlower/celery/event.hpp"
 
 namespace phlower::agent {

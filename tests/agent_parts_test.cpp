@@ -7,13 +7,13 @@
 #include <sstream>
 #include <string>
 
-#include "agent_options.hpp"
-#include "http_address.hpp"
-#include "http_query.hpp"
+#include "agent/broker/redis_protocol.hpp"
+#include "agent/broker/retry_pause.hpp"
+#include "agent/host/agent_options.hpp"
+#include "agent/http/http_address.hpp"
+#include "agent/http/http_query.hpp"
+#include "agent/source/record_line.hpp"
 #include "phlower/config/options_yaml.hpp"
-#include "record_line.hpp"
-#include "redis_protocol.hpp"
-#include "retry_pause.hpp"
 
 namespace phlower::agent {
 namespace {

@@ -8,10 +8,10 @@
 #include <tuple>
 #include <utility>
 
-#include "phlower/celery/base64.hpp"
 #include "phlower/celery/event.hpp"
 #include "phlower/celery/message.hpp"
 #include "phlower/ground/random.hpp"
+#include "phlower/ground/text/base64.hpp"
 #include "support/celery_events.hpp"
 
 namespace phlower {

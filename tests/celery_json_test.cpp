@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/celery/base64.hpp"
-#include "phlower/celery/json_scan.hpp"
-#include "phlower/celery/line_reader.hpp"
 #include "phlower/ground/random.hpp"
+#include "phlower/ground/text/base64.hpp"
+#include "phlower/ground/text/json_scan.hpp"
+#include "phlower/ground/text/line_reader.hpp"
 #include "support/json_oracle.hpp"
 
 namespace phlower {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "phlower/celery/assembler.hpp"
+#include "phlower/history/merge.hpp"
 #include "phlower/record/record.hpp"
-#include "phlower/store/merge.hpp"
 #include "support/celery_events.hpp"
 
 namespace phlower {

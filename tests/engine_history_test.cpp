@@ -335,7 +335,7 @@ TEST(PositionsOfRings, GoWithTheRingThatWasReadToItsEnd) {
     EXPECT_EQ(rig.engine->stats().committed, 5u);
     rig.engine.reset();
     if (layout == Layout::kSingle) {
-      auto store = Store::open(rig.options.store, rig.options.retention);
+      auto store = SingleStore::open(rig.options.store, rig.options.retention);
       ASSERT_TRUE(store.ok());
       const auto left = (*store)->load_positions(old);
       EXPECT_TRUE(left->chunks.empty() && left->lanes.empty());

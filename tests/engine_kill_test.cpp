@@ -9,7 +9,7 @@
 #include <csignal>
 
 #include "phlower/engine/engine.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 #include "support/engine_rig.hpp"
 #include "support/fault_vfs.hpp"
 

@@ -11,7 +11,7 @@
 
 #include "phlower/engine/engine.hpp"
 #include "phlower/ground/random.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 #include "support/engine_rig.hpp"
 #include "support/fault_vfs.hpp"
 

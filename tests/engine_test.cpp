@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "phlower/store/sqlite.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 #include "support/engine_rig.hpp"
 #include "support/fault_vfs.hpp"
 #include "support/store_content.hpp"

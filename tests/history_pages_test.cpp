@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "phlower/segment/history_reader.hpp"
+#include "phlower/door/history_reader.hpp"
 #include "support/segment_rig.hpp"
 
 namespace phlower {
@@ -31,12 +31,12 @@ class HistoryPages : public ::testing::TestWithParam<bool>, protected SegmentRig
     }
     StoreOptions file;
     file.path = path_ = dir / "one.db";
-    auto made = Store::open(file, options.retention, OpenMode::kEngine);
+    auto made = SingleStore::open(file, options.retention, OpenMode::kEngine);
     ASSERT_TRUE(made.ok()) << made.status().message();
     single_ = *std::move(made);
   }
   void put(const std::vector<Record>& records) {
-    HistoryStore& target = segmented() ? static_cast<HistoryStore&>(*store) : *single_;
+    Store& target = segmented() ? static_cast<Store&>(*store) : *single_;
     ASSERT_TRUE(target.begin().ok());
     for (const Record& record : records) ASSERT_TRUE(target.upsert(record.view()).ok());
     ASSERT_TRUE(target.commit().ok());
@@ -114,7 +114,7 @@ class HistoryPages : public ::testing::TestWithParam<bool>, protected SegmentRig
   }
 
   std::string path_;
-  std::unique_ptr<Store> single_;
+  std::unique_ptr<SingleStore> single_;
   std::unique_ptr<HistoryReader> reader_;
 };
 

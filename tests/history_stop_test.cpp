@@ -1,11 +1,11 @@
 // Questions that stop before their end: they say why, and the next one goes on where they were.
-#include "phlower/store/stop_rule.hpp"
+#include "phlower/history/stop_rule.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "phlower/segment/history_reader.hpp"
+#include "phlower/door/history_reader.hpp"
 #include "support/segment_rig.hpp"
 
 namespace phlower {
@@ -70,13 +70,13 @@ class HistoryStop : public ::testing::TestWithParam<bool>, protected SegmentRig 
     ASSERT_TRUE(status.ok()) << status.message();
     StoreOptions file;
     file.path = path_ = GetParam() ? options.store.path : std::string(dir / "one.db");
-    std::unique_ptr<Store> single;
+    std::unique_ptr<SingleStore> single;
     if (!GetParam()) {
-      auto made = Store::open(file, options.retention, OpenMode::kEngine);
+      auto made = SingleStore::open(file, options.retention, OpenMode::kEngine);
       ASSERT_TRUE(made.ok()) << made.status().message();
       single = *std::move(made);
     }
-    HistoryStore& target = GetParam() ? static_cast<HistoryStore&>(*store) : *single;
+    Store& target = GetParam() ? static_cast<Store&>(*store) : *single;
     for (std::uint64_t first = 0; first < kRows; first += 100) {
       ASSERT_TRUE(target.begin().ok());
       for (std::uint64_t i = first; i < first + 100; ++i) {

@@ -1,5 +1,5 @@
 // Moments as people write them, in zones with and without leaps of their clocks.
-#include "phlower/ground/moment.hpp"
+#include "phlower/ground/text/moment.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -9,7 +9,7 @@ import sys
 import unittest
 
 ROOT = pathlib.Path(sys.argv.pop() if len(sys.argv) > 1 else ".")
-TABLES = ["include/phlower/config/options_fields.hpp", "tools/agent/agent_options.hpp"]
+TABLES = ["include/phlower/config/options_fields.hpp", "tools/agent/host/agent_options.hpp"]
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 KEY = re.compile(r'visit\("([a-z_]+\.[a-z_]+)"')
 # Words of the same shape that are no knobs: names of files, and fields of other programs.

@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-#include "../tools/purge_holders.hpp"
+#include "../tools/purge/holders.hpp"
 #include "support/purge_rig.hpp"
 
 namespace phlower::tools {

@@ -1,7 +1,7 @@
 // When phlower-purge takes a checkpoint, and how long it leaves the lock free: on figures alone.
 #include <gtest/gtest.h>
 
-#include "../tools/purge_wal.hpp"
+#include "../tools/purge/wal.hpp"
 
 namespace phlower::tools {
 namespace {

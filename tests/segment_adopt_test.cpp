@@ -54,7 +54,7 @@ TEST_P(Adopt, ShowsWhatTheFileItselfShowsAndLeavesItAsItIs) {
   single.path = old_;
   std::map<std::string, Record> wanted;
   {
-    auto file = Store::open(single, options.retention, OpenMode::kReadOnly);
+    auto file = SingleStore::open(single, options.retention, OpenMode::kReadOnly);
     ASSERT_TRUE(file.ok()) << file.status().message();
     auto db = testing::open_db(old_, sqlite::Access::kReadOnly);
     for (const auto& [table, rows] : testing::content_of(db)) {

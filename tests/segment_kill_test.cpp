@@ -75,7 +75,7 @@ std::string adopted_id(int i) { return "old-" + std::to_string(i); }
 void make_old_file(EngineRig& rig) {
   StoreOptions options;
   options.path = rig.dir / "old.db";
-  auto store = Store::open(options, rig.options.retention);
+  auto store = SingleStore::open(options, rig.options.retention);
   ASSERT_TRUE(store.ok()) << store.status().message();
   ASSERT_TRUE((*store)->begin().ok());
   for (int i = 0; i < 20; ++i) {

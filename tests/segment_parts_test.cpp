@@ -6,12 +6,12 @@
 #include <set>
 
 #include "phlower/ground/random.hpp"
-#include "phlower/segment/details_block.hpp"
-#include "phlower/segment/filter.hpp"
-#include "phlower/segment/id_pages.hpp"
+#include "phlower/history/query.hpp"
+#include "phlower/segment/format/details_block.hpp"
+#include "phlower/segment/format/filter.hpp"
+#include "phlower/segment/format/id_pages.hpp"
+#include "phlower/segment/format/zstd.hpp"
 #include "phlower/segment/rotation.hpp"
-#include "phlower/segment/zstd.hpp"
-#include "phlower/store/query.hpp"
 
 namespace phlower {
 namespace {

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "phlower/store/checkpoint.hpp"
-#include "phlower/store/pragmas.hpp"
+#include "phlower/sqlite/checkpoint.hpp"
+#include "phlower/sqlite/pragmas.hpp"
 #include "support/store_content.hpp"
 #include "support/temp_dir.hpp"
 

@@ -26,7 +26,7 @@ struct StoreRig {
     options.path = folder.empty() ? dir / "history.db" : folder + "/history.db";
     options.cache_bytes = 1 << 20;
     options.reclaim = reclaim;
-    auto opened = Store::open(options, RetentionOptions());
+    auto opened = SingleStore::open(options, RetentionOptions());
     EXPECT_TRUE(opened.ok()) << opened.status().message();
     if (opened.ok()) store = *std::move(opened);
   }
@@ -75,7 +75,7 @@ struct StoreRig {
 
   TempDir dir{"/dev/shm"};
   StoreOptions options;
-  std::unique_ptr<Store> store;
+  std::unique_ptr<SingleStore> store;
   int written = 0;
 };
 

@@ -88,7 +88,7 @@ class Life {
   }
 
   Status open() {
-    auto store = Store::open(options_, retention_);
+    auto store = SingleStore::open(options_, retention_);
     if (store.ok()) store_ = *std::move(store);
     return store.status();
   }
@@ -138,7 +138,7 @@ class Life {
   StoreOptions options_;
   RetentionOptions retention_;
   WallTime now_{Seconds(1'795'000'000)};
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<SingleStore> store_;
   int batch_ = 0;
   int committed_ = 0;
   int errors_ = 0;
@@ -171,7 +171,7 @@ std::string failing_disk_name(const ::testing::TestParamInfo<FailingDisk::ParamT
   return std::string(name) + (for_ever ? "ForAWhile" : "Once");
 }
 
-INSTANTIATE_TEST_SUITE_P(Store, FailingDisk,
+INSTANTIATE_TEST_SUITE_P(SingleStore, FailingDisk,
                          ::testing::Combine(::testing::Values(Fault::kIo, Fault::kFull,
                                                               Fault::kShortWrite),
                                             ::testing::Bool()),

@@ -1,6 +1,6 @@
 // The log that is written a commit at a time: fewer calls, and never a frame that was not SQLite's
 // to write.
-#include "phlower/store/log_vfs.hpp"
+#include "phlower/sqlite/log_vfs.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// What Store::open does with a file: nothing, a history in each form that exists, somebody else's
-// database, damage, a lock that stays. What is refused is left as it was.
+// What SingleStore::open does with a file: nothing, a history in each form that exists, somebody
+// else's database, damage, a lock that stays. What is refused is left as it was.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -46,10 +46,10 @@ std::vector<std::string> schema_of(const std::string& path) {
 
 class StoreOpen : public ::testing::Test {
  protected:
-  Result<std::unique_ptr<Store>> open(OpenMode mode = OpenMode::kEngine) {
+  Result<std::unique_ptr<SingleStore>> open(OpenMode mode = OpenMode::kEngine) {
     StoreOptions options;
     options.path = path_;
-    return Store::open(options, RetentionOptions(), mode);
+    return SingleStore::open(options, RetentionOptions(), mode);
   }
   /// The error of an open that must fail: its code, the file's name in it, nothing changed.
   void expect_refused(Code code, std::string_view word, OpenMode mode = OpenMode::kEngine) {

@@ -97,7 +97,7 @@ std::string every_schema_name(const ::testing::TestParamInfo<EverySchema::ParamT
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Store, EverySchema,
+    SingleStore, EverySchema,
     ::testing::Combine(
         ::testing::Values(Shape{"single", MadeSchema::kSingle, false, true},
                           Shape{"presplit", MadeSchema::kPresplit, false, true},
@@ -113,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // -- Rows that come while it runs -------------------------------------------------------------
 
-Status store_record(Store& store, const Record& record) {
+Status store_record(SingleStore& store, const Record& record) {
   if (Status status = store.begin(); !status.ok()) return status;
   if (Status status = store.upsert(record.view()); !status.ok()) return status;
   return store.commit();

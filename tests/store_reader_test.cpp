@@ -1,6 +1,6 @@
 // Reading a database, whoever has it open, by whatever name, and whatever a crash left beside it:
 // the answer is a state that was committed, or says in words why there is none.
-#include "phlower/store/open_reader.hpp"
+#include "phlower/sqlite/open_reader.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -42,7 +42,7 @@ class StoreReads : public ::testing::Test {
 
   TempDir dir_{"/dev/shm"};
   std::string path_ = dir_ / "history.db";
-  std::unique_ptr<Store> store_ = open_store(path_);
+  std::unique_ptr<SingleStore> store_ = open_store(path_);
 };
 
 TEST_F(StoreReads, GiveARowBackAsItWas) {

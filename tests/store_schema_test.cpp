@@ -51,7 +51,7 @@ class OwnersFile : public ::testing::Test {
     const auto before = content_of(path_);
     StoreOptions options;
     options.path = path_;
-    const auto store = Store::open(options, {});
+    const auto store = SingleStore::open(options, {});
     ASSERT_FALSE(store.ok()) << part;
     EXPECT_EQ(code_name(store.status().code()), code_name(Code::kUnsupported));
     const std::string said(store.status().message());

@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "phlower/store/history.hpp"
+#include "phlower/history/history.hpp"
 #include "support/purge_rig.hpp"
 
 namespace phlower {
@@ -337,7 +337,7 @@ std::string every_type_name(const ::testing::TestParamInfo<EveryType::ParamType>
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Store, EveryType,
+    SingleStore, EveryType,
     ::testing::Combine(::testing::Values(MadeSchema::kSingle, MadeSchema::kPresplit,
                                          MadeSchema::kPartitioned),
                        ::testing::Bool(),

@@ -85,7 +85,7 @@ class StoreUpsert : public ::testing::TestWithParam<MadeSchema> {
 
   TempDir dir_{"/dev/shm"};
   std::string path_ = dir_ / "history.db";
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<SingleStore> store_;
 };
 
 TEST_P(StoreUpsert, EndsWithTheSameRowWhateverTheOrder) {

@@ -1,5 +1,5 @@
 // Text from outside: what is UTF-8, and how the rest is shown.
-#include "phlower/ground/text.hpp"
+#include "phlower/ground/text/text.hpp"
 
 #include <gtest/gtest.h>
 

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "../tools/find_data.hpp"
-#include "../tools/query_pages.hpp"
-#include "../tools/query_print.hpp"
-#include "../tools/state_hint.hpp"
+#include "../tools/cli/find_data.hpp"
+#include "../tools/cli/state_hint.hpp"
+#include "../tools/query/pages.hpp"
+#include "../tools/query/print.hpp"
 #include "support/segment_rig.hpp"
 
 namespace phlower::tools {

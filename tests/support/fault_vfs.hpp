@@ -9,8 +9,8 @@
 #include <functional>
 #include <string>
 
-#include "phlower/store/sqlite.hpp"
-#include "phlower/store/vfs_shim.hpp"
+#include "phlower/sqlite/sqlite.hpp"
+#include "phlower/sqlite/vfs_shim.hpp"
 
 namespace phlower::testing {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "engine_rig.hpp"
-#include "phlower/segment/history_reader.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/door/history_reader.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower::testing {
 

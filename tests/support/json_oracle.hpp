@@ -1,4 +1,4 @@
-// JSON by another parser, as text that compares: what celery/json_scan.hpp is held against.
+// JSON by another parser, as text that compares: what ground/text/json_scan.hpp is held against.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "phlower/celery/json_scan.hpp"
+#include "phlower/ground/text/json_scan.hpp"
 
 namespace phlower::testing {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "phlower/store/sqlite.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower::testing {
 

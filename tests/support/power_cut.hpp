@@ -27,8 +27,8 @@
 #include <vector>
 
 #include "phlower/ground/random.hpp"
-#include "phlower/store/sqlite.hpp"
-#include "phlower/store/vfs_shim.hpp"
+#include "phlower/sqlite/sqlite.hpp"
+#include "phlower/sqlite/vfs_shim.hpp"
 
 namespace phlower::testing {
 

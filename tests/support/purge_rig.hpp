@@ -8,7 +8,7 @@
 #include <string>
 
 #include "made_backlog.hpp"
-#include "phlower/store/store.hpp"
+#include "phlower/single/single_store.hpp"
 #include "store_content.hpp"
 #include "temp_dir.hpp"
 
@@ -17,13 +17,13 @@ namespace phlower::testing {
 /// A time to write and to ask at, in Unix seconds.
 inline constexpr double kNow = 1'795'000'000;
 
-inline std::unique_ptr<Store> open_store(const std::string& path,
-                                         const RetentionOptions& retention = {},
-                                         OpenMode mode = OpenMode::kEngine) {
+inline std::unique_ptr<SingleStore> open_store(const std::string& path,
+                                               const RetentionOptions& retention = {},
+                                               OpenMode mode = OpenMode::kEngine) {
   StoreOptions options;
   options.path = path;
   options.cache_bytes = 1 << 20;
-  auto store = Store::open(options, retention, mode);
+  auto store = SingleStore::open(options, retention, mode);
   EXPECT_TRUE(store.ok()) << store.status().message();
   return store.ok() ? *std::move(store) : nullptr;
 }
@@ -52,7 +52,7 @@ struct PurgeRig {
   }
 
   /// One slice in a transaction of its own.
-  PurgeReport slice(Store& by, std::uint32_t max_rows) {
+  PurgeReport slice(SingleStore& by, std::uint32_t max_rows) {
     const Status begun = by.begin();
     EXPECT_TRUE(begun.ok()) << begun.message();
     const auto report = by.purge_some(now, max_rows);
@@ -109,7 +109,7 @@ struct PurgeRig {
   RetentionOptions retention;
   OpenMode mode;
   WallTime now;
-  std::unique_ptr<Store> store;
+  std::unique_ptr<SingleStore> store;
 };
 
 }  // namespace phlower::testing

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "phlower/record/ring_position.hpp"
 #include "phlower/ring/consumer.hpp"
-#include "phlower/ring/position.hpp"
 #include "ring_content.hpp"
 
 namespace phlower::testing {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "engine_rig.hpp"
+#include "phlower/history/history.hpp"
 #include "phlower/segment/segmented_store.hpp"
-#include "phlower/store/history.hpp"
 
 namespace phlower::testing {
 

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "phlower/store/tables.hpp"
-#include "phlower/store/types.hpp"
+#include "phlower/history/retention.hpp"
+#include "phlower/single/tables.hpp"
 
 namespace phlower::testing {
 

@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
-#include "../exit_codes.hpp"
-#include "agent.hpp"
+#include "agent/host/agent.hpp"
+#include "agent/host/start_check.hpp"
+#include "cli/exit_codes.hpp"
 #include "phlower/version.hpp"
-#include "start_check.hpp"
 
 namespace phlower::agent {
 namespace {

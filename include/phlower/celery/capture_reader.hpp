@@ -7,10 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "phlower/celery/json_scan.hpp"
-#include "phlower/celery/line_reader.hpp"
 #include "phlower/celery/message.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/ground/text/json_scan.hpp"
+#include "phlower/ground/text/line_reader.hpp"
 
 namespace phlower {
 

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "phlower/celery/event.hpp"
-#include "phlower/celery/json_scan.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/ground/text/json_scan.hpp"
 
 namespace phlower {
 

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <utility>
 
-#include "phlower/celery/base64.hpp"
 #include "phlower/celery/event_reader.hpp"
-#include "phlower/celery/json_scan.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/ground/text/base64.hpp"
+#include "phlower/ground/text/json_scan.hpp"
 
 namespace phlower {
 

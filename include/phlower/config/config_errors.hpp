@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "phlower/ground/status.hpp"
-#include "phlower/ground/text.hpp"
+#include "phlower/ground/text/text.hpp"
 
 namespace phlower {
 

@@ -16,7 +16,7 @@ namespace phlower {
 /// Looks at the ring and the store, cheaply, before each slice. Not thread safe.
 class Agenda {
  public:
-  Agenda(const Options& options, HistoryStore& store, UpkeepSlices& upkeep, const Trouble& trouble,
+  Agenda(const Options& options, Store& store, UpkeepSlices& upkeep, const Trouble& trouble,
          Clock& clock, EngineStats& stats)
       : options_(options),
         store_(store),
@@ -127,7 +127,7 @@ class Agenda {
   }
 
   const Options& options_;
-  HistoryStore& store_;
+  Store& store_;
   UpkeepSlices& upkeep_;
   const Trouble& trouble_;
   Clock& clock_;

@@ -8,7 +8,8 @@
 //   }
 //
 // The way of one record: Producer::submit (ring/producer.hpp) -> the ring -> FlushSlice -> the
-// store of its layout (SegmentedStore or Store) -> retention. doc/ARCHITECTURE.md tells it in full.
+// store of its layout (SegmentedStore or SingleStore) -> retention. doc/ARCHITECTURE.md tells it in
+// full.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +25,7 @@
 #include "phlower/config/live_options.hpp"
 #include "phlower/config/options.hpp"
 #include "phlower/config/options_fields.hpp"
+#include "phlower/door/open_store.hpp"
 #include "phlower/engine/agenda.hpp"
 #include "phlower/engine/flush_slice.hpp"
 #include "phlower/engine/rings.hpp"
@@ -32,11 +34,9 @@
 #include "phlower/engine/upkeep_slices.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
+#include "phlower/history/history.hpp"
 #include "phlower/schedule/fair_queue.hpp"
 #include "phlower/schedule/weights.hpp"
-#include "phlower/segment/segmented_store.hpp"
-#include "phlower/store/history.hpp"
-#include "phlower/store/store.hpp"
 
 namespace phlower {
 
@@ -204,30 +204,14 @@ class Engine {
   Status start() {
     Status placed = check_ring_place(options_.ring, options_.store.durability);
     if (!placed.ok()) return placed;
-    if (Status status = open_store(); !status.ok()) return status;
+    auto store = open_store(options_, clock_, log_);
+    if (!store.ok()) return store.status();
+    store_ = *std::move(store);
     flush_.emplace(*store_, clock_, stats_);
     upkeep_.emplace(*store_, clock_, stats_);
     agenda_.emplace(options_, *store_, *upkeep_, trouble_, clock_, stats_);
     rings_.emplace(options_, *store_, clock_, log_);
     return rings_->open();
-  }
-
-  Status open_store() {
-    if (options_.store.layout == Layout::kSingle) {
-      auto single = Store::open(options_.store, options_.retention);
-      if (!single.ok()) return single.status();
-      if (const std::string& was = (*single)->journal_was(); !was.empty()) {
-        log_.warn("{}: journal_mode was {} and is WAL from now on", options_.store.path, was);
-      }
-      store_ = *std::move(single);
-      return Status();
-    }
-    auto segmented =
-        SegmentedStore::open({options_.store, options_.retention, options_.disk}, clock_, log_);
-    if (!segmented.ok()) return segmented.status();
-    Status remembered = (*segmented)->segments().remember_retention();
-    store_ = *std::move(segmented);
-    return remembered;
   }
 
   // Somebody removed or replaced the file: what was accepted before is read to its end first.
@@ -358,7 +342,7 @@ class Engine {
   EngineStats stats_;
   Trouble trouble_;
   FairQueue queue_;
-  std::unique_ptr<HistoryStore> store_;
+  std::unique_ptr<Store> store_;
   std::optional<EngineRings> rings_;
   std::optional<FlushSlice> flush_;
   std::optional<UpkeepSlices> upkeep_;

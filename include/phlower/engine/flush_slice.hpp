@@ -13,7 +13,7 @@ namespace phlower {
 /// Not thread safe. `Source` is RingConsumer or RingSalvage: next, pending, commit, rollback.
 class FlushSlice {
  public:
-  FlushSlice(HistoryStore& store, Clock& clock, EngineStats& stats)
+  FlushSlice(Store& store, Clock& clock, EngineStats& stats)
       : store_(store), clock_(clock), stats_(stats) {}
 
   /// Takes records until `target` is nearly used or none is left, commits, then frees what was
@@ -86,7 +86,7 @@ class FlushSlice {
     stats_.poisoned += poisoned_;
   }
 
-  HistoryStore& store_;
+  Store& store_;
   Clock& clock_;
   EngineStats& stats_;
   Nanoseconds commit_cost_{Microseconds(200)};

@@ -10,19 +10,19 @@
 #include "phlower/config/options.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
+#include "phlower/history/history_id.hpp"
+#include "phlower/history/ring_notes.hpp"
+#include "phlower/history/store.hpp"
 #include "phlower/ring/consumer.hpp"
 #include "phlower/ring/salvage.hpp"
-#include "phlower/store/history_id.hpp"
-#include "phlower/store/history_store.hpp"
-#include "phlower/store/pragmas.hpp"
-#include "phlower/store/ring_notes.hpp"
+#include "phlower/sqlite/pragmas.hpp"
 
 namespace phlower {
 
 /// Not thread safe. All of it outlives this.
 class EngineRings {
  public:
-  EngineRings(const Options& options, HistoryStore& store, Clock& clock, Log& log)
+  EngineRings(const Options& options, Store& store, Clock& clock, Log& log)
       : options_(options), store_(store), clock_(clock), log_(log) {}
 
   /// Opens the ring for the history of the store, or makes it; also again, after it was replaced.
@@ -129,7 +129,7 @@ class EngineRings {
   }
 
   const Options& options_;
-  HistoryStore& store_;
+  Store& store_;
   Clock& clock_;
   Log& log_;
   std::unique_ptr<RingConsumer> ring_;

@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "phlower/ground/histogram.hpp"
+#include "phlower/history/store.hpp"
 #include "phlower/ring/stats.hpp"
 #include "phlower/schedule/work.hpp"
-#include "phlower/store/history_store.hpp"
 
 namespace phlower {
 

@@ -9,7 +9,7 @@ namespace phlower {
 /// Not thread safe. Each `run_*` is one bounded step; on an error nothing of it is kept.
 class UpkeepSlices {
  public:
-  UpkeepSlices(HistoryStore& store, Clock& clock, EngineStats& stats)
+  UpkeepSlices(Store& store, Clock& clock, EngineStats& stats)
       : store_(store), clock_(clock), stats_(stats) {}
 
   /// Deletes expired rows until `target` is nearly used, oldest first, in one transaction.
@@ -102,7 +102,7 @@ class UpkeepSlices {
  private:
   static constexpr std::uint32_t kPurgeRowsMax = 256;
 
-  HistoryStore& store_;
+  Store& store_;
   Clock& clock_;
   EngineStats& stats_;
   Nanoseconds commit_cost_{Microseconds(500)};

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "phlower/ring/locks.hpp"
+#include "phlower/ground/lock_file.hpp"
 #include "phlower/ring/process.hpp"
 #include "phlower/ring/view.hpp"
 

@@ -16,7 +16,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "phlower/ring/position.hpp"
+#include "phlower/record/ring_position.hpp"
 
 namespace phlower {
 

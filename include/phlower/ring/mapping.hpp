@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "phlower/ground/lock_file.hpp"
 #include "phlower/ground/status.hpp"
-#include "phlower/ring/locks.hpp"
 
 namespace phlower {
 

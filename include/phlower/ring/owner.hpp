@@ -12,8 +12,8 @@
 #include <string>
 #include <utility>
 
+#include "phlower/ground/lock_file.hpp"
 #include "phlower/ground/status.hpp"
-#include "phlower/ring/locks.hpp"
 #include "phlower/ring/record_reader.hpp"
 #include "phlower/ring/view.hpp"
 

@@ -13,8 +13,8 @@
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/crc32c.hpp"
+#include "phlower/ground/lock_file.hpp"
 #include "phlower/ring/layout.hpp"
-#include "phlower/ring/locks.hpp"
 #include "phlower/ring/process.hpp"
 
 namespace phlower {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "phlower/ground/checksum.hpp"
 #include "phlower/ground/crc32c.hpp"
 #include "phlower/ring/layout.hpp"
 

@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "phlower/history/history_id.hpp"
+#include "phlower/history/positions.hpp"
 #include "phlower/segment/catalog.hpp"
-#include "phlower/store/family_source.hpp"
-#include "phlower/store/history_id.hpp"
-#include "phlower/store/open_file.hpp"
-#include "phlower/store/positions.hpp"
+#include "phlower/single/family_source.hpp"
+#include "phlower/single/open_file.hpp"
 
 namespace phlower {
 

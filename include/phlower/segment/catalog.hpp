@@ -14,11 +14,11 @@
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
-#include "phlower/segment/layout.hpp"
+#include "phlower/segment/format/layout.hpp"
 #include "phlower/segment/segment_file.hpp"
-#include "phlower/store/open_reader.hpp"
-#include "phlower/store/schema.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/single/schema.hpp"
+#include "phlower/sqlite/open_reader.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <utility>
 
-#include "phlower/segment/details_block.hpp"
-#include "phlower/segment/layout.hpp"
-#include "phlower/segment/zstd.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/segment/format/details_block.hpp"
+#include "phlower/segment/format/layout.hpp"
+#include "phlower/segment/format/zstd.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower {
 

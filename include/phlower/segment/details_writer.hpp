@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "phlower/segment/details_block.hpp"
+#include "phlower/segment/format/details_block.hpp"
+#include "phlower/segment/format/zstd.hpp"
 #include "phlower/segment/segment_writer.hpp"
-#include "phlower/segment/zstd.hpp"
 
 namespace phlower {
 

@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/ring/locks.hpp"
+#include "phlower/ground/lock_file.hpp"
+#include "phlower/history/history.hpp"
 #include "phlower/segment/settings.hpp"
 #include "phlower/segment/source_shelf.hpp"
-#include "phlower/store/history.hpp"
 
 namespace phlower {
 

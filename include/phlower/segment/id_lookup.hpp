@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "phlower/segment/filter.hpp"
-#include "phlower/segment/id_pages.hpp"
+#include "phlower/segment/format/filter.hpp"
+#include "phlower/segment/format/id_pages.hpp"
 #include "phlower/segment/segment_file.hpp"
 
 namespace phlower {

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/ring/locks.hpp"
+#include "phlower/ground/lock_file.hpp"
 #include "phlower/segment/keeper.hpp"
 #include "phlower/segment/segment_file.hpp"
 

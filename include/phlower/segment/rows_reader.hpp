@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/segment/filter.hpp"
+#include "phlower/history/source.hpp"
+#include "phlower/segment/format/filter.hpp"
+#include "phlower/segment/format/row_chunks.hpp"
+#include "phlower/segment/format/row_codec.hpp"
 #include "phlower/segment/id_lookup.hpp"
-#include "phlower/segment/row_chunks.hpp"
-#include "phlower/segment/row_codec.hpp"
 #include "phlower/segment/segment_file.hpp"
-#include "phlower/store/source.hpp"
 
 namespace phlower {
 

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/segment/id_map.hpp"
-#include "phlower/segment/id_pages.hpp"
-#include "phlower/segment/row_chunks.hpp"
-#include "phlower/segment/row_codec.hpp"
+#include "phlower/history/positions.hpp"
+#include "phlower/segment/format/id_map.hpp"
+#include "phlower/segment/format/id_pages.hpp"
+#include "phlower/segment/format/row_chunks.hpp"
+#include "phlower/segment/format/row_codec.hpp"
 #include "phlower/segment/segment_writer.hpp"
-#include "phlower/store/positions.hpp"
 
 namespace phlower {
 

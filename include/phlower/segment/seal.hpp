@@ -11,9 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/segment/filter.hpp"
-#include "phlower/segment/id_pages.hpp"
-#include "phlower/segment/row_chunks.hpp"
+#include "phlower/ground/checksum.hpp"
+#include "phlower/segment/format/filter.hpp"
+#include "phlower/segment/format/id_pages.hpp"
+#include "phlower/segment/format/row_chunks.hpp"
 #include "phlower/segment/segment_file.hpp"
 
 namespace phlower {

@@ -14,13 +14,13 @@
 #include <utility>
 
 #include "phlower/config/options.hpp"
+#include "phlower/ground/new_file.hpp"
 #include "phlower/ground/status.hpp"
-#include "phlower/segment/layout.hpp"
-#include "phlower/store/log_vfs.hpp"
-#include "phlower/store/new_file.hpp"
-#include "phlower/store/open_reader.hpp"
-#include "phlower/store/pragmas.hpp"
-#include "phlower/store/sqlite.hpp"
+#include "phlower/segment/format/layout.hpp"
+#include "phlower/sqlite/log_vfs.hpp"
+#include "phlower/sqlite/open_reader.hpp"
+#include "phlower/sqlite/pragmas.hpp"
+#include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower::segment_file {
 

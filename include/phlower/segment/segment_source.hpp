@@ -8,11 +8,11 @@
 #include <string>
 #include <utility>
 
+#include "phlower/history/source.hpp"
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/details_files.hpp"
 #include "phlower/segment/rows_reader.hpp"
 #include "phlower/segment/rows_writer.hpp"
-#include "phlower/store/source.hpp"
 
 namespace phlower {
 

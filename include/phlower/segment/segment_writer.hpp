@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "phlower/segment/segment_file.hpp"
-#include "phlower/store/checkpoint.hpp"
+#include "phlower/sqlite/checkpoint.hpp"
 
 namespace phlower {
 

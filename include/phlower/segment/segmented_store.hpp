@@ -14,16 +14,16 @@
 #include <utility>
 #include <vector>
 
+#include "phlower/ground/file_watch.hpp"
+#include "phlower/history/merge.hpp"
+#include "phlower/history/store.hpp"
 #include "phlower/segment/segment_set.hpp"
 #include "phlower/segment/source_shelf.hpp"
-#include "phlower/store/file_watch.hpp"
-#include "phlower/store/history_store.hpp"
-#include "phlower/store/merge.hpp"
 
 namespace phlower {
 
 /// The writer's side and its own reads. Thread safety: none; one thread at a time.
-class SegmentedStore final : public HistoryStore {
+class SegmentedStore final : public Store {
  public:
   /// Errors: see SegmentSet::open.
   static Result<std::unique_ptr<SegmentedStore>> open(const SegmentOptions& options, Clock& clock,

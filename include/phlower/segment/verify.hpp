@@ -11,7 +11,7 @@
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/details_reader.hpp"
 #include "phlower/segment/seal.hpp"
-#include "phlower/store/open_file.hpp"
+#include "phlower/single/open_file.hpp"
 
 namespace phlower {
 

@@ -1,0 +1,43 @@
+// What a store tells of itself and of its work, whatever its layout.
+#pragma once
+
+#include <cstdint>
+
+#include "phlower/record/record.hpp"
+
+namespace phlower {
+
+/// Rows in the history. `invocations` and `details` are right while `exact`; until the recount
+/// after an open is through they start from nothing and grow towards the truth.
+/// Details that are columns of their row (presplit) are not counted. Times are 0 where unknown.
+struct Counts {
+  std::uint64_t invocations = 0;
+  std::uint64_t details = 0;
+  UnixSeconds oldest = 0;  // finished_at, over the tables with an index on it
+  UnixSeconds newest = 0;
+  bool exact = false;
+};
+
+/// What one purge step did. `more`: expired rows are left, call again.
+struct PurgeReport {
+  std::uint64_t invocations = 0;
+  std::uint64_t details = 0;   // rows of details deleted, or emptied where they are columns
+  std::uint64_t examined = 0;  // rows looked at, the measure of what the step cost
+  bool more = false;
+};
+
+/// What one step of the upkeep of files did, and sums since the store was opened.
+struct TendReport {
+  std::uint64_t changed = 0;             // segments that changed their state in this step
+  std::uint64_t purged_invocations = 0;  // the rest are sums: unlinked past their retention
+  std::uint64_t purged_details = 0;
+  std::uint64_t dropped_invocations = 0;  // unlinked before it, because the disk was short
+  std::uint64_t dropped_details = 0;
+  std::uint64_t too_old = 0;        // records refused: past their retention when they came
+  std::uint64_t late = 0;           // records that went to a segment of an earlier span
+  std::uint64_t set_aside = 0;      // damaged segments
+  std::uint64_t pending_bytes = 0;  // of files that no reader sees any more and that still stand
+  std::uint64_t segments = 0;       // files that are read
+};
+
+}  // namespace phlower

@@ -1,0 +1,145 @@
+// What the store remembers of each family of tables between steps: counts, how far the purge has
+// got, when it is next due. Plain values, so that a rollback puts a copy back.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "phlower/history/retention.hpp"
+#include "phlower/record/record.hpp"
+#include "phlower/single/cell.hpp"
+#include "phlower/single/row_age.hpp"
+
+namespace phlower {
+
+/// Rows of one table, counted once in slices along the key and then kept by inserts and deletes.
+/// During the count those at or below the cursor adjust it; the others will be met.
+class TableCount {
+ public:
+  void inserted(std::string_view key) {
+    if (counted_once_) ++rows_;
+    if (has_passed(key)) ++passed_;
+  }
+  void deleted(std::string_view key) {
+    if (counted_once_ && rows_ > 0) --rows_;
+    if (has_passed(key) && passed_ > 0) --passed_;
+  }
+  /// For several rows at once. While `needs_keys`, each row must be told alone.
+  void deleted_many(std::uint64_t rows) {
+    if (counted_once_) rows_ -= std::min(rows, rows_);
+  }
+  bool needs_keys() const { return counting_ && started_; }
+  /// The next slice found `rows` more, up to `last`.
+  void count(std::uint64_t rows, std::string_view last) {
+    passed_ += rows;
+    cursor_ = last;
+    started_ = true;
+  }
+  void finish() {
+    rows_ = passed_;
+    counted_once_ = true;
+    counting_ = false;
+  }
+  /// Counts anew; what is known is shown until the new count is through.
+  void restart() {
+    counting_ = true;
+    started_ = false;
+    passed_ = 0;
+    cursor_.clear();
+  }
+
+  std::uint64_t rows() const { return counted_once_ ? rows_ : passed_; }
+  bool counting() const { return counting_; }
+  bool started() const { return started_; }
+  const std::string& cursor() const { return cursor_; }
+
+ private:
+  bool has_passed(std::string_view key) const { return counting_ && started_ && key <= cursor_; }
+
+  std::uint64_t rows_ = 0;    // once counted
+  std::uint64_t passed_ = 0;  // by the count that runs
+  std::string cursor_;        // its last key
+  bool counting_ = true;
+  bool started_ = false;
+  bool counted_once_ = false;
+};
+
+/// Every row at or before this place of the index on finished_at has lost its details.
+struct DetailsMark {
+  UnixSeconds time = -kNever;
+  std::int64_t rowid = std::numeric_limits<std::int64_t>::min();
+
+  friend bool operator==(const DetailsMark&, const DetailsMark&) = default;
+};
+
+/// Where a walk over the rows aside of the order of time has got to: by row id, then along the
+/// index over what is below and above the numbers that are seconds. See FamilyWalk.
+struct AsidePlace {
+  enum class Part : std::uint8_t { kByRowid, kLow, kHigh, kEnd };
+  Part part = Part::kByRowid;
+  Cell value;  // in the index
+  std::int64_t rowid = std::numeric_limits<std::int64_t>::min();
+
+  bool begun() const {
+    return part != Part::kByRowid || rowid != std::numeric_limits<std::int64_t>::min();
+  }
+};
+
+/// A walk over rows that no index brings in order of time, in passes: those that have not finished,
+/// those with a time of another kind, or all of a table without an index on finished_at.
+struct RowWalk {
+  AsidePlace place;
+  UnixSeconds next_due = -kNever;   // when the next pass begins
+  UnixSeconds next_found = kNever;  // soonest expiry among the rows that this pass has left
+  std::uint64_t rows = 0;           // that this pass has seen
+  Doubts doubts;                    // of this pass
+
+  void begin_pass() {
+    place = AsidePlace();
+    next_found = kNever;
+    rows = 0;
+    doubts = Doubts();
+  }
+  /// The next pass is at most a day away: another process may write rows that nobody noted. After a
+  /// long one there is a rest, or a whole history aside would be walked without an end.
+  void end_pass(UnixSeconds now) {
+    const double rest = std::min(static_cast<double>(rows) / 1000, 3600.0);
+    next_due = std::min(std::max(next_found, now + rest), now + 86'400);
+    begin_pass();
+  }
+  /// A row was written. A pass that runs may be past it already; the next one will see it.
+  void note(UnixSeconds due) {
+    next_due = std::min(next_due, due);
+    if (place.begun()) next_found = std::min(next_found, due);
+  }
+};
+
+struct FamilyState {
+  TableCount invocations;
+  TableCount details;
+  DetailsMark mark;
+  RowWalk walk;
+  Doubts doubts;                      // of the last whole pass
+  UnixSeconds quiet_until = -kNever;  // before this nothing expires
+  bool dropped = false;               // in the transaction that is open
+
+  /// A row was written. `lifetime`s are the retention in seconds.
+  void note_row(const RecordView& row, double invocation_lifetime, double details_lifetime) {
+    const UnixSeconds time = retention_time(row.finished_at, row.started_at, row.received_at);
+    if (!(time > 0)) return;
+    const UnixSeconds due =
+        time +
+        (row.has_details() ? std::min(details_lifetime, invocation_lifetime) : invocation_lifetime);
+    quiet_until = std::min(quiet_until, due);
+    if (!(row.finished_at > 0)) {
+      walk.note(due);
+    } else if (row.has_details() && row.finished_at <= mark.time) {
+      mark = {row.finished_at, std::numeric_limits<std::int64_t>::min()};
+    }
+  }
+};
+
+}  // namespace phlower
