@@ -216,8 +216,10 @@ class FromRedis(BrokerTest):
         url = ";".join(f"redis://127.0.0.1:{redis.port}/0" for redis in (one, other))
         self.listen_to(one, url=url)
         self.publish(one, self.messages[:5])
+        self.wait_messages(5)  # what Redis has not sent yet goes with it
         one.stop()
         wait_for("the other one", lambda: self.rig.metric("phlower_agent_connects_total", "redis") == 2)
+        self.wait_connected()
         self.publish(other, self.messages[:5])
         self.wait_messages(10)
 

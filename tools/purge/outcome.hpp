@@ -78,7 +78,9 @@ inline nlohmann::ordered_json to_json(const PurgeOutcome& outcome) {
   if (!outcome.unlinks.empty()) json["unlinks"] = outcome.unlinks;
   if (outcome.time_up) json["time_up"] = true;
   if (outcome.doubtful_rows > 0) json["rows_of_uncertain_age"] = outcome.doubtful_rows;
-  if (!outcome.notes.empty()) json["note"] = fmt::format("{}", fmt::join(outcome.notes, "; "));
+  std::string notes;
+  for (const std::string& note : outcome.notes) notes += (notes.empty() ? "" : "; ") + note;
+  if (!notes.empty()) json["note"] = notes;
   if (!outcome.failure.empty()) json["failure"] = outcome.failure;
   return json;
 }
