@@ -34,7 +34,8 @@ enum class SegmentState : std::uint8_t {
   kSetAside = 8,  // damaged: not read, its file stands in quarantine/
 };
 
-/// A row of the catalog. Times are us since 1970; figures are of the time of sealing.
+/// A row of the catalog. Times are us since 1970; figures are of the time of sealing, `rows` is known
+/// once it is complete.
 struct SegmentInfo {
   std::int64_t seq = 0;
   SegmentFamily family = SegmentFamily::kRows;
@@ -43,7 +44,7 @@ struct SegmentInfo {
   std::int64_t until_us = 0;   // exclusive
   std::int64_t oldest_us = 0;  // of its rows
   std::int64_t newest_us = 0;
-  std::int64_t closed_us = 0;  // when it was sealed or adopted
+  std::int64_t closed_us = 0;  // when it was complete or adopted
   std::uint64_t rows = 0;      // rows, or entries of details
   std::uint64_t details = 0;   // rows with details
   std::uint64_t bytes = 0;

@@ -22,7 +22,7 @@ namespace phlower {
 /// Not thread safe.
 class RowsWriter {
  public:
-  /// Opens a segment and takes up its map again: sequential reads of 8 bytes a row.
+  /// Opens a segment and takes up its map again: sequential reads of 5 bytes a row.
   static Result<std::unique_ptr<RowsWriter>> open(const std::string& path, std::int64_t seq,
                                                   const StoreOptions& options,
                                                   std::uint64_t cache_bytes) {
