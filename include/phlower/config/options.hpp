@@ -33,7 +33,7 @@ struct StoreOptions {
   std::uint64_t wal_soft_bytes = 16ull << 20;  // checkpoint from here; larger: longer fsyncs
   std::uint64_t wal_hard_bytes = 64ull << 20;  // nothing is added before a checkpoint here
   bool reclaim = true;                         // give free pages back where auto_vacuum allows it
-  std::uint32_t segment_rows = 2'000'000;      // a segment with as many is complete; 8 bytes each
+  std::uint32_t segment_rows = 2'000'000;      // a segment with as many is complete; 10 bytes each
   std::uint64_t segment_bytes = 512ull << 20;  // or one of this size
   bool helper_thread = true;  // for what cannot be cut into slices; false: some slices are long
 };
@@ -67,7 +67,7 @@ struct RingOptions {
 };
 
 struct RecordOptions {
-  std::uint64_t max_bytes = 16ull << 10;      // whole encoded record; over it: refused
+  std::uint64_t max_bytes = 16ull << 10;      // whole encoded record; over it: cut further
   std::uint64_t args_max_bytes = 2ull << 10;  // longer text is cut and marked
   std::uint64_t kwargs_max_bytes = 2ull << 10;
   std::uint64_t traceback_max_bytes = 8ull << 10;

@@ -34,8 +34,8 @@ enum class SegmentState : std::uint8_t {
   kSetAside = 8,  // damaged: not read, its file stands in quarantine/
 };
 
-/// A row of the catalog. Times are us since 1970; figures are of the time of sealing, `rows` is known
-/// once it is complete.
+/// A row of the catalog. Times are us since 1970; figures are of the time of sealing, but for
+/// `rows`, which is known once the segment is complete.
 struct SegmentInfo {
   std::int64_t seq = 0;
   SegmentFamily family = SegmentFamily::kRows;

@@ -1,5 +1,5 @@
 // The store: the history in one SQLite file (layout `single`). START HERE for everything under
-// store/; the other headers of this room are its parts.
+// single/; the other headers of this room are its parts.
 #pragma once
 
 #include <cstdint>
