@@ -127,7 +127,9 @@ TEST_P(HistoryPages, KeepRowsOfOneMicrosecondAcrossFiles) {
     put_rows(file * 100 + 10, 46, at - 50 + static_cast<double>(file * 40), 0.001);
     put_rows(file * 100 + 60, 7, at);
   }
-  if (segmented()) EXPECT_GE(in_state(SegmentState::kSealed), 2u);
+  if (segmented()) {
+    EXPECT_GE(in_state(SegmentState::kSealed), 2u);
+  }
   expect_pages({}, 3 * 60);
   Query query;
   query.until_us = to_us(at) + 1;

@@ -99,9 +99,9 @@ TEST_F(SegmentLookUp, AnAbsentIdCostsNoLookAtTheFileOnceTheRunsAreKnown) {
   IdLookup ids(*db);
   ASSERT_TRUE(ids.refresh().ok());
   const auto held = [&](std::uint64_t first, std::uint64_t count) {
-    std::uint64_t held = 0;
-    for (std::uint64_t i = first; i < first + count; ++i) held += ids.may_hold(tag(i));
-    return held;
+    std::uint64_t sum = 0;
+    for (std::uint64_t i = first; i < first + count; ++i) sum += ids.may_hold(tag(i));
+    return sum;
   };
   EXPECT_EQ(held(1'000'000, 1000), 1000u) << "a single question needs no filter";
   for (std::uint64_t i = 1'000'000; i < 1'000'100; ++i) {
@@ -139,7 +139,8 @@ TEST_F(SegmentLookUp, FindsEveryIdAfterEachStepOfASealing) {
     done = *step;
     const Folder inside = steps % 16 == 5 ? come() : nullptr;
     for (HistoryFolder* folder : {plain.get(), filtered.get(), inside.get()}) {
-      if (folder != nullptr) ASSERT_EQ(missing(*folder, steps % 97, kFilled, 97), 0u) << steps;
+      if (folder == nullptr) continue;
+      ASSERT_EQ(missing(*folder, steps % 97, kFilled, 97), 0u) << steps;
     }
     for (std::uint64_t i = steps % 23; i < kFilled; i += 23) {
       const TaskKey key(uuid_of(i));
@@ -185,8 +186,8 @@ TEST_F(SegmentLookUp, AnotherProcessFindsEveryIdAfterEachStep) {
     char round = 0;
     while (folder && ::read(ask[0], &round, 1) == 1) {
       const auto first = static_cast<std::uint64_t>(static_cast<unsigned char>(round) % 97);
-      const char said = missing(*folder, first, kFilled, 97) == 0 ? 'y' : 'n';
-      if (::write(answer[1], &said, 1) != 1) break;
+      const char all = missing(*folder, first, kFilled, 97) == 0 ? 'y' : 'n';
+      if (::write(answer[1], &all, 1) != 1) break;
     }
     ::_exit(0);
   }
@@ -194,8 +195,8 @@ TEST_F(SegmentLookUp, AnotherProcessFindsEveryIdAfterEachStep) {
   ::close(answer[1]);
   const auto child_finds_all = [&](int round) {
     const char byte = static_cast<char>(round);
-    char said = 0;
-    return ::write(ask[1], &byte, 1) == 1 && ::read(answer[0], &said, 1) == 1 && said == 'y';
+    char all = 0;
+    return ::write(ask[1], &byte, 1) == 1 && ::read(answer[0], &all, 1) == 1 && all == 'y';
   };
   EXPECT_TRUE(child_finds_all(0));
   Sealing sealing(path, SegmentFamily::kRows, options.store);

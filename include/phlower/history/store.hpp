@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "phlower/config/options.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/history/reports.hpp"

@@ -42,7 +42,7 @@ inline Result<RingIdentity> wanted_identity(const RingOptions& options, Durabili
   const auto wrong = [](const char* text) { return Status(Code::kInvalidArgument, text); };
   if (options.chunk_bytes < kMinChunkBytes || options.chunk_bytes > kMaxChunkBytes ||
       options.chunk_bytes % kPageBytes != 0) {
-    return wrong("ring.chunk must be a multiple of 4KiB from 4KiB to 256KiB");
+    return wrong("ring.chunk must be a multiple of 4KiB and at most 256KiB");
   }
   if (options.lanes == 0 || options.lanes > kMaxLanes) return wrong("ring.lanes must be 1..4096");
   const std::uint64_t chunks = options.size_bytes / options.chunk_bytes;
