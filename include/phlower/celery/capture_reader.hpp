@@ -96,7 +96,7 @@ class CaptureReader {
     }
     JsonScan json(line.text);
     const bool object = json.sees('{');
-    Data data;
+    Data data = Data::kMissing;
     if (object ? !read_members(json, out.channel, data) : !json.skip() || !json.at_end()) {
       if (line.ended) return bad_json(json.error());
       ++stats_.truncated;
