@@ -80,7 +80,7 @@ class TaskHistory {
   /// Takes one event of this task, that happened at `at`. True if that changes `record`; an event
   /// seen before does not.
   bool apply(const Event& event, UnixSeconds at, WorkerNames& workers) {
-    bool changed = take_description(event, at);
+    const bool changed = take_description(event, at);
     if (event.kind <= EventKind::kSent) return changed;
     const Times before = times();
     const Mark mark{at, event.kind, share_worker(event.hostname, workers)};
@@ -88,7 +88,6 @@ class TaskHistory {
     note_another_run(event.kind, at);
     const Mark& decides = decision_after(mark);
     if (decides == decision_) return changed || times() != before;
-    changed = true;
     if (decides == mark) {
       exception_ = event.exception;
       traceback_ = event.traceback;

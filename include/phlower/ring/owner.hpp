@@ -26,7 +26,8 @@ using LoadPositions = std::function<Result<RingPositions>(const RingId&)>;
 struct RingHome {
   /// For who keeps no history: no ring is another's, and `load` decides.
   template <std::convertible_to<LoadPositions> Load>
-  RingHome(Load loader) : load(std::move(loader)) {}
+  RingHome(Load loader)  // NOLINT(google-explicit-constructor): a loader is home enough
+      : load(std::move(loader)) {}
   RingHome(HistoryId id, std::string where, LoadPositions loader)
       : history(id), path(std::move(where)), load(std::move(loader)) {}
 
@@ -77,7 +78,7 @@ inline RingOwner read_owner(const LockFile& file) {
 inline void write_owner(const RingView& view, const RingHome& home) {
   RingHeader& header = view.header();
   char path[sizeof(header.history_path)] = {};
-  std::memcpy(path, home.path.data(), std::min(home.path.size(), sizeof(path) - 1));
+  std::copy_n(home.path.data(), std::min(home.path.size(), sizeof(path) - 1), path);
   std::memcpy(header.history_path, path, sizeof(path));
   std::uint64_t halves[2];
   std::memcpy(halves, home.history.data(), sizeof(halves));
