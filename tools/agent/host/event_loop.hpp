@@ -101,6 +101,7 @@ class EventLoop {
   void show(const std::vector<std::unique_ptr<Source>>& sources, MonoTime now) {
     board_due_ = now + Seconds(1);
     std::vector<SourceHealth> all;
+    all.reserve(sources.size());
     for (const auto& source : sources) all.push_back(source->health());
     board_.set(std::move(all));
   }

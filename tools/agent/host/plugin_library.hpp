@@ -13,6 +13,7 @@ namespace phlower::agent {
 
 /// The functions of the ABI under their names without phlower_.
 struct PluginCalls {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares
 #define PHLOWER_DECLARE(name) decltype(&phlower_##name) name = nullptr;
   PHLOWER_FUNCTIONS(PHLOWER_DECLARE)
 #undef PHLOWER_DECLARE

@@ -15,16 +15,21 @@ inline std::string_view text_of(const phlower_text& text) {
   return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
 }
 
-/// As phlower-query prints them. Times are whole microseconds, which is what rows have.
+/// Unix seconds of whole microseconds, which is what rows have.
+inline double row_seconds(std::int64_t ns) {
+  const std::int64_t us = ns / 1000;
+  return static_cast<double>(us) / 1e6;
+}
+
+/// As phlower-query prints them.
 inline Json record_json(const phlower_record& record, bool details) {
-  const auto time = [](std::int64_t ns) { return static_cast<double>(ns / 1000) / 1e6; };
   RecordView view;
   view.task_id = text_of(record.task_id);
   view.task_name = text_of(record.task_name);
   view.state = text_of(record.state);
-  view.received_at = time(record.received_at_ns);
-  view.started_at = time(record.started_at_ns);
-  view.finished_at = time(record.finished_at_ns);
+  view.received_at = row_seconds(record.received_at_ns);
+  view.started_at = row_seconds(record.started_at_ns);
+  view.finished_at = row_seconds(record.finished_at_ns);
   view.runtime_ms = record.runtime_ns >= 0 ? static_cast<double>(record.runtime_ns) / 1e6 : -1;
   view.worker = text_of(record.worker);
   view.queue = text_of(record.queue);

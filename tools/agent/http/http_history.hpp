@@ -131,8 +131,7 @@ class HttpHistory {
     const Json next = page.next_size == 0 ? Json() : Json(std::string(page.next, page.next_size));
     const bool known = page.looked_back_to_ns > 0 &&
                        page.looked_back_to_ns != std::numeric_limits<std::int64_t>::max();
-    const Json back =
-        known ? Json(static_cast<double>(page.looked_back_to_ns / 1000) / 1e6) : Json();
+    const Json back = known ? Json(row_seconds(page.looked_back_to_ns)) : Json();
     const std::string_view stopped =
         page.stopped < std::size(kStopped) ? kStopped[page.stopped] : "unknown";
     return "\"next\":" + dumped(next) + ",\"stopped\":" + dumped(Json(stopped)) +
