@@ -76,14 +76,14 @@ TEST_F(SegmentLookUp, FindsTheRowsOfEveryRunBesideTheWriter) {
   // From some ids on that are not there, each run has a filter.
   EXPECT_EQ(missing(*early, 1'000'000, 1'000'100, 1), 100u);
   EXPECT_EQ(missing(*early, 0, 2 * kRunRows + 500, 97), 0u);
-  fill(2 * kRunRows + 500, 3 * kRunRows + 100);
+  fill(2 * kRunRows + 500, 8 * kRunRows + 100);
   Record changed = a_record(uuid_of(5), now() + 1);
   changed.worker = "celery@later";
   ASSERT_TRUE(put({changed}).ok());
   const Folder late = come();
   for (HistoryFolder* folder : {early.get(), late.get()}) {
-    EXPECT_EQ(missing(*folder, 0, 3 * kRunRows + 100, 97), 0u);
-    EXPECT_EQ(missing(*folder, 3 * kRunRows + 95, 3 * kRunRows + 100, 1), 0u);
+    EXPECT_EQ(missing(*folder, 0, 8 * kRunRows + 100, 97), 0u);
+    EXPECT_EQ(missing(*folder, 8 * kRunRows + 95, 8 * kRunRows + 100, 1), 0u);
     EXPECT_EQ(missing(*folder, 1'000'000, 1'000'100, 1), 100u);
     const auto found = view(*folder).get(uuid_of(5));
     ASSERT_TRUE(found.ok() && found->has_value());
