@@ -58,6 +58,24 @@ TEST(EngineOptions, ThatChangeWhileItRunsAreCheckedTooAndABadOneChangesNothing) 
   EXPECT_TRUE(rig.engine->get("a")->has_value());
 }
 
+TEST(EngineOptions, AShorterRetentionIsWhatReadsGoByAtOnce) {
+  EngineRig rig;
+  rig.open();
+  rig.attach();
+  ASSERT_TRUE(rig.submit("a", rig.now() - 7200).ok());
+  rig.settle();
+  ASSERT_NE((*rig.engine->get("a"))->args, "");
+  Options wanted = rig.options;
+  wanted.retention.details = Hours(2);
+  ASSERT_TRUE(rig.engine->set_limits(wanted).ok());
+  EXPECT_EQ((*rig.engine->get("a"))->args, "");
+  EXPECT_EQ(rig.engine->list_by_task("shop.orders.pack", 9)->size(), 1u);
+  wanted.retention.invocations = Hours(2);
+  ASSERT_TRUE(rig.engine->set_limits(wanted).ok());
+  EXPECT_FALSE(rig.engine->get("a")->has_value());
+  EXPECT_TRUE(rig.engine->list_by_task("shop.orders.pack", 9)->empty());
+}
+
 /// The ends of a range, what lies beyond them, and the ends of the type.
 template <class Value>
 std::vector<Value> extremes(Value low, Value high) {

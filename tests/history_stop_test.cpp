@@ -148,6 +148,15 @@ TEST_P(HistoryStop, AListSaysWhichOfItsLimitsEndedIt) {
   EXPECT_EQ(ended_name(answer->ended), "limit");
   EXPECT_EQ(answer->looked_back_to_us, answer->rows.back().at_us);
   EXPECT_EQ(answer->next->task_id, answer->rows.back().record.task_id);
+  query.limit = 0;
+  answer = view().list(query);
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(ended_name(answer->ended), "limit");
+  ASSERT_TRUE(answer->next && answer->rows.empty());
+  query.after = answer->next;
+  query.limit = 10'000;
+  EXPECT_EQ(view().list(query)->rows.size(), kRows) << "no row was passed over";
+  query.after.reset();
   query.text = "it is nowhere";
   query.scan_limit = 50;
   answer = view().list(query);

@@ -13,6 +13,7 @@
 #include "support/made_backlog.hpp"
 #include "support/segment_rig.hpp"
 #include "support/store_content.hpp"
+#include "support/store_reading.hpp"
 
 namespace phlower {
 namespace {
@@ -61,7 +62,7 @@ TEST_P(Adopt, ShowsWhatTheFileItselfShowsAndLeavesItAsItIs) {
       if (!table.starts_with("invocations")) continue;
       for (const std::string& row : rows) {
         const std::string id = row.substr(0, row.find('|'));
-        const auto found = (*file)->get(id, clock.wall());
+        const auto found = testing::get_row(**file, id, clock.wall(), options.retention);
         ASSERT_TRUE(found.ok());
         if (*found) wanted[id] = **found;
       }

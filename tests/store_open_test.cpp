@@ -10,6 +10,7 @@
 
 #include "support/engine_rig.hpp"
 #include "support/purge_rig.hpp"
+#include "support/store_reading.hpp"
 
 namespace phlower {
 namespace {
@@ -17,7 +18,9 @@ namespace {
 using testing::BacklogMaker;
 using testing::BacklogPlan;
 using testing::exec;
+using testing::get_row;
 using testing::lines;
+using testing::list_task;
 using testing::MadeSchema;
 using testing::open_db;
 using testing::TempDir;
@@ -230,9 +233,9 @@ TEST_F(StoreOpen, AnswersWithAnErrorWhateverPageIsDamaged) {
       continue;
     }
     const WallTime now = testing::PurgeRig::at(BacklogPlan().now);
-    const auto one = (*store)->get("0-fresh0", now);
+    const auto one = get_row(**store, "0-fresh0", now);
     EXPECT_TRUE(one.ok() || one.status().code() == Code::kCorrupt) << one.status().message();
-    static_cast<void>((*store)->list_by_task("task.1", 1000, now));
+    static_cast<void>(list_task(**store, "task.1", 1000, now));
   }
   EXPECT_GT(refused, 0);
   write_file(good.substr(0, good.size() / 2));
@@ -261,7 +264,7 @@ TEST_F(StoreOpen, ForReadingChangesNothingInTheFolder) {
     {
       auto store = open(OpenMode::kReadOnly);
       ASSERT_TRUE(store.ok()) << state << ": " << store.status().message();
-      EXPECT_FALSE((*store)->list_by_task("task.1", 10, now)->empty()) << state;
+      EXPECT_EQ(list_task(**store, "task.1", 10, now)->size(), 10u) << state;
       EXPECT_GT((*store)->census_some(now, 100'000)->invocations, 0u) << state;
       EXPECT_EQ((*store)->begin().code(), Code::kPermission) << state;
     }
@@ -291,7 +294,7 @@ TEST_F(StoreOpen, ForReadingChangesNothingInTheFolder) {
   std::filesystem::remove(path_);
   path_ = dir_ / "killed.db";
   look_around("with a log and no index");
-  EXPECT_TRUE((*open(OpenMode::kReadOnly))->get("in-the-log", now)->has_value());
+  EXPECT_TRUE(get_row(**open(OpenMode::kReadOnly), "in-the-log", now)->has_value());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "support/engine_rig.hpp"
 #include "support/purge_rig.hpp"
+#include "support/store_reading.hpp"
 
 namespace phlower {
 namespace {
@@ -28,20 +29,22 @@ class StoreReads : public ::testing::Test {
     ASSERT_TRUE(store_->commit().ok());
   }
   std::optional<Record> get(const std::string& id, double now) {
-    const auto found = store_->get(id, at(now));
+    const auto found = testing::get_row(*store_, id, at(now), retention_);
     EXPECT_TRUE(found.ok()) << found.status().message();
     return found.ok() ? *found : std::nullopt;
   }
   std::vector<std::string> list(const std::string& task, std::uint32_t limit, double now) {
-    const auto found = store_->list_by_task(task, limit, at(now));
+    const auto found = testing::list_task(*store_, task, limit, at(now), retention_);
     EXPECT_TRUE(found.ok()) << found.status().message();
     std::vector<std::string> ids;
-    for (const Record& record : *found) ids.push_back(record.task_id);
+    if (!found.ok()) return ids;
+    for (const Row& row : *found) ids.push_back(row.record.task_id);
     return ids;
   }
 
   TempDir dir_{"/dev/shm"};
   std::string path_ = dir_ / "history.db";
+  RetentionOptions retention_;
   std::unique_ptr<SingleStore> store_ = open_store(path_);
 };
 
@@ -96,17 +99,15 @@ TEST_F(StoreReads, ShowNothingPastItsTimeToTheSecond) {
   EXPECT_TRUE(list("shop.orders.pack", 9, end).empty());
 }
 
-TEST_F(StoreReads, FollowANewRetentionAtOnce) {
+TEST_F(StoreReads, GoByTheRetentionOfWhoeverAsks) {
   put({a_record("row", kNow)});
-  RetentionOptions shorter;
-  shorter.invocations = Hours(2);
-  shorter.details = Hours(1);
-  store_->set_retention(shorter);
+  retention_.invocations = Hours(2);
+  retention_.details = Hours(1);
+  EXPECT_NE(get("row", kNow + kHourSeconds - 1)->args, "");
   EXPECT_EQ(get("row", kNow + kHourSeconds)->args, "");
   EXPECT_FALSE(get("row", kNow + 2 * kHourSeconds).has_value());
-  RetentionOptions none;
-  none.keep_forever = true;
-  store_->set_retention(none);
+  EXPECT_TRUE(list("shop.orders.pack", 9, kNow + 2 * kHourSeconds).empty());
+  retention_.keep_forever = true;
   EXPECT_NE(get("row", kNow + 1e6 * kHourSeconds)->args, "");
 }
 
@@ -121,21 +122,28 @@ TEST_F(StoreReads, CountTheTimeOfARowWithoutAnEndFromItsStart) {
   put({open, timeless});
   EXPECT_TRUE(get("open", kNow + 120 * kHourSeconds - 1).has_value());
   EXPECT_FALSE(get("open", kNow + 120 * kHourSeconds).has_value());
-  EXPECT_EQ(list("shop.orders.pack", 9, kNow + 120 * kHourSeconds).size(), 1u);
+  using Ids = std::vector<std::string>;
+  EXPECT_EQ(list("shop.orders.pack", 9, kNow + 120 * kHourSeconds - 1), (Ids{"open", "timeless"}));
+  EXPECT_EQ(list("shop.orders.pack", 9, kNow + 120 * kHourSeconds), Ids{"timeless"});
   EXPECT_TRUE(get("timeless", kNow + 1e6).has_value());
 }
 
-TEST_F(StoreReads, ListATaskNewestFirstAndWhatHasNotEndedLast) {
+TEST_F(StoreReads, ListATaskNewestFirstAndWhatHasNotEndedByItsStart) {
   std::vector<Record> records;
   for (const int i : {3, 1, 4, 0, 2}) records.push_back(a_record(std::to_string(i), kNow + i));
-  records.push_back(a_record("open", kNow, "STARTED"));
+  records.push_back(a_record("open", kNow + 2.5, "STARTED"));  // which started at 1.5
   records.back().finished_at = 0;
+  records.push_back(a_record("waits", kNow + 5.5, "RECEIVED"));  // since 3.5
+  records.back().finished_at = records.back().started_at = 0;
+  records.push_back(a_record("timeless", 0, "STARTED"));
+  records.back().finished_at = records.back().started_at = records.back().received_at = 0;
   records.push_back(a_record("other", kNow + 9));
   records.back().task_name = "shop.orders.pack.other";
   put(records);
   using Ids = std::vector<std::string>;
-  EXPECT_EQ(list("shop.orders.pack", 100, kNow + 9), (Ids{"4", "3", "2", "1", "0", "open"}));
-  EXPECT_EQ(list("shop.orders.pack", 2, kNow + 9), (Ids{"4", "3"}));
+  EXPECT_EQ(list("shop.orders.pack", 100, kNow + 9),
+            (Ids{"4", "waits", "3", "2", "open", "1", "0", "timeless"}));
+  EXPECT_EQ(list("shop.orders.pack", 2, kNow + 9), (Ids{"4", "waits"}));
   EXPECT_EQ(list("shop.orders.pack", 0, kNow + 9), Ids());
   EXPECT_EQ(list("no.such.task", 100, kNow + 9), Ids());
 }
@@ -157,7 +165,7 @@ TEST_F(StoreReads, AndPurgesKeepRowsWhoseEndIsNoTime) {
   const PurgeReport purged = rig.purge_all(7);
   EXPECT_EQ(purged.invocations, census.invocations);
   for (const char* id : {"end0", "end-5"}) {
-    const auto found = rig.store->get(id, rig.now);
+    const auto found = testing::get_row(*rig.store, id, rig.now);
     ASSERT_TRUE(found.ok() && found->has_value()) << id;
     EXPECT_EQ((*found)->args, "[1]") << id;
   }
@@ -197,14 +205,18 @@ TEST_F(StoreReads, GoOverTheTablesOfEverySchema) {
       }
     }
     std::size_t listed = 0;
-    double last = kNow * 2;
-    for (int task = 0; task < 4; ++task, last = kNow * 2) {
-      const auto rows = store_->list_by_task("task." + std::to_string(task), 100'000, at(plan.now));
+    for (int task = 0; task < 4; ++task) {
+      const std::string name = "task." + std::to_string(task);
+      const auto rows = testing::list_task(*store_, name, 100'000, at(plan.now));
       ASSERT_TRUE(rows.ok());
-      for (const Record& row : *rows) {
-        EXPECT_LE(row.finished_at, last);
-        last = row.finished_at;
-        listed += row.task_id.find("timeless") == std::string::npos ? 1 : 0;
+      std::int64_t last = std::numeric_limits<std::int64_t>::max();
+      for (const Row& row : *rows) {
+        EXPECT_LE(row.at_us, last) << row.record.task_id;
+        const Record& record = row.record;
+        EXPECT_EQ(row.at_us,
+                  to_us(retention_time(record.finished_at, record.started_at, record.received_at)));
+        last = row.at_us;
+        listed += row.record.task_id.find("timeless") == std::string::npos ? 1 : 0;
       }
     }
     EXPECT_EQ(listed, shown);

@@ -9,6 +9,7 @@
 #include "phlower/ground/random.hpp"
 #include "support/engine_rig.hpp"
 #include "support/purge_rig.hpp"
+#include "support/store_reading.hpp"
 
 namespace phlower {
 namespace {
@@ -74,12 +75,12 @@ class StoreUpsert : public ::testing::TestWithParam<MadeSchema> {
     ASSERT_TRUE(store_->commit().ok());
   }
   Record get(const std::string& id) {
-    const auto found = store_->get(id, testing::PurgeRig::at(kNow));
+    const auto found = testing::get_row(*store_, id, testing::PurgeRig::at(kNow));
     EXPECT_TRUE(found.ok() && found->has_value()) << id;
     return found.ok() && found->has_value() ? **found : Record();
   }
   bool has(const std::string& id) {
-    const auto found = store_->get(id, testing::PurgeRig::at(kNow));
+    const auto found = testing::get_row(*store_, id, testing::PurgeRig::at(kNow));
     return found.ok() && found->has_value();
   }
 

@@ -52,6 +52,7 @@ class History {
     RowOrder order(sources_, shown, check);
     Cursor last = query.after.value_or(Cursor());
     answer.looked_back_to_us = std::min(last.at_us, query.until_us);
+    if (query.limit == 0) answer.ended = Ended::kLimit;
     while (answer.ended == Ended::kEnd) {
       FoundRow row;
       const auto source = order.next(row);

@@ -7,19 +7,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "phlower/ground/status.hpp"
-#include "phlower/history/merge.hpp"
 #include "phlower/history/positions.hpp"
 #include "phlower/single/census.hpp"
 #include "phlower/single/counts.hpp"
 #include "phlower/single/details_mark.hpp"
 #include "phlower/single/family.hpp"
 #include "phlower/single/purge.hpp"
-#include "phlower/single/reads.hpp"
+#include "phlower/single/time_span.hpp"
 
 namespace phlower {
 
@@ -189,7 +187,7 @@ class FamilySet {
       counts.details += family->state.details.rows();
       UnixSeconds oldest = 0;
       UnixSeconds newest = 0;
-      if (family->state.dropped || !family->reads.range(oldest, newest).ok()) continue;
+      if (family->state.dropped || !family->span.read(oldest, newest).ok()) continue;
       if (oldest > 0 && (!(counts.oldest > 0) || oldest < counts.oldest)) counts.oldest = oldest;
       counts.newest = std::max(counts.newest, newest);
     }
@@ -197,41 +195,10 @@ class FamilySet {
     return counts;
   }
 
-  // -- Reads ----------------------------------------------------------------------------------
-  /// The same task may have a row in several families; they are merged as versions.
-  Result<std::optional<Record>> get(std::string_view task_id, const Cutoffs& cutoffs) {
-    std::optional<Record> merged;
-    for (auto& family : families_) {
-      if (family->state.dropped) continue;
-      auto found = family->reads.get(task_id, cutoffs);
-      if (!found.ok()) return found.status();
-      if (!found->has_value()) continue;
-      merged = merged ? owned(merge_versions(merged->view(), (*found)->view())) : **found;
-    }
-    return merged;
-  }
-  Result<std::vector<Record>> list(std::string_view task_name, std::uint32_t limit,
-                                   const Cutoffs& cutoffs) {
-    std::vector<Record> records;
-    for (auto& family : families_) {
-      if (family->state.dropped) continue;
-      Status status = family->reads.list(task_name, limit, cutoffs, records);
-      if (!status.ok()) return status;
-    }
-    std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) {
-      return a.finished_at > b.finished_at;
-    });
-    std::unordered_set<std::string> seen;
-    std::erase_if(records,
-                  [&](const Record& record) { return !seen.insert(record.task_id).second; });
-    if (records.size() > limit) records.resize(limit);
-    return records;
-  }
-
  private:
   struct Family {
     Family(sqlite::Connection& db, const TableFamily& from)
-        : tables(from), purge(db, from), recount(db, from), reads(db, from) {}
+        : tables(from), purge(db, from), recount(db, from), span(db, from) {}
 
     TableFamily tables;
     FamilyState state;
@@ -239,7 +206,7 @@ class FamilySet {
     DetailsMark stored_mark;
     FamilyPurge purge;
     FamilyRecount recount;
-    FamilyReads reads;
+    FamilyTimeSpan span;
     std::optional<FamilyCensus> census;
   };
 

@@ -95,7 +95,7 @@ class SingleStore final : public Store {
     const std::string text = doubts().text();
     return text.empty() ? text : path() + ": " + text;
   }
-  /// Takes effect at once, for purges and reads.
+  /// Takes effect at once, for purges; reads go by the retention that they are asked with.
   void set_retention(const RetentionOptions& retention);
   Status set_limits(const RetentionOptions& retention, const DiskOptions&) override {
     set_retention(retention);
@@ -127,11 +127,7 @@ class SingleStore final : public Store {
   bool recount_due() const { return !families_.counted(); }
   Counts counts() const override;
 
-  // -- Reads; retention is exact at `now`, whatever has been purged ---------------------------
-  Result<std::optional<Record>> get(std::string_view task_id, WallTime now);
-  /// Newest first, rows that have not ended last; at most `limit`.
-  Result<std::vector<Record>> list_by_task(std::string_view task_name, std::uint32_t limit,
-                                           WallTime now);
+  // -- Reads ----------------------------------------------------------------------------------
   Result<std::vector<Source*>> sources() override;
 
  private:

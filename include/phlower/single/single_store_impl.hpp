@@ -266,17 +266,6 @@ inline Status SingleStore::thaw() {
   return families_.relist(look->families, false);
 }
 
-inline Result<std::optional<Record>> SingleStore::get(std::string_view task_id, WallTime now) {
-  if (Status status = thaw(); !status.ok()) return status;
-  return families_.get(task_id, cutoffs_at(retention_, now));
-}
-
-inline Result<std::vector<Record>> SingleStore::list_by_task(std::string_view task_name,
-                                                             std::uint32_t limit, WallTime now) {
-  if (Status status = thaw(); !status.ok()) return status;
-  return families_.list(task_name, limit, cutoffs_at(retention_, now));
-}
-
 inline Result<std::vector<Source*>> SingleStore::sources() {
   if (Status status = thaw(); !status.ok()) return status;
   if (sources_of_ != families_.listing()) {
