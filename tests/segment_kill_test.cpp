@@ -99,7 +99,11 @@ void expect_whole(EngineRig& rig) {
   for (const auto& entry : std::filesystem::directory_iterator(rig.options.store.path)) {
     const std::string name = entry.path().filename();
     EXPECT_NE(name, "quarantine");
-    EXPECT_FALSE(name.ends_with(".tmp")) << name;
+    const auto read = read_segment_name(name);
+    EXPECT_FALSE(read && read->unfinished) << name;
+    if (read && !read->side.empty()) {
+      EXPECT_TRUE(known.contains(segment_name(read->family, read->seq))) << name;
+    }
     if (name.ends_with(".db")) {
       EXPECT_TRUE(known.contains(name)) << name;
     }

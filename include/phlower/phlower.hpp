@@ -104,6 +104,8 @@
 #include "phlower/segment/history_folder.hpp"
 #include "phlower/segment/id_lookup.hpp"
 #include "phlower/segment/keeper.hpp"
+#include "phlower/segment/leftovers.hpp"
+#include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/remove_job.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/rows_reader.hpp"

@@ -259,7 +259,7 @@ class FolderPurge {
   Status set_aside(const SegmentInfo& info) {
     auto catalog = Catalog::open(options_.target, true);
     if (!catalog.ok()) return catalog.status();
-    auto lock = LockFile::open(SegmentSet::pin_file(options_.target), O_RDWR | O_CREAT, 0666);
+    auto lock = open_pins(SegmentSet::pin_file(options_.target));
     if (!lock.ok()) return lock.status();
     const bool engine = (*lock)->try_lock(SegmentSet::kEngineByte).code() == Code::kBusy;
     if (engine && info.open_for_writing()) {

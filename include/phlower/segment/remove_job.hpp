@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include "phlower/ground/lock_file.hpp"
 #include "phlower/segment/keeper.hpp"
+#include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/segment_file.hpp"
 
 namespace phlower {
@@ -141,7 +141,7 @@ struct RemoveJob final : KeeperJob {
 
  private:
   Status remove(const File& what) {
-    auto lock = LockFile::open(pins, O_RDWR | O_CREAT, 0666);
+    auto lock = open_pins(pins);
     if (!lock.ok()) return lock.status();
     const Status alone = (*lock)->try_lock(what.seq);
     if (alone.code() == Code::kBusy && !what.force) {

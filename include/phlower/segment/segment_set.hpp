@@ -28,6 +28,8 @@
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/details_writer.hpp"
 #include "phlower/segment/keeper.hpp"
+#include "phlower/segment/leftovers.hpp"
+#include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/remove_job.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/rows_writer.hpp"
@@ -105,7 +107,7 @@ class SegmentSet {
   static Result<std::unique_ptr<SegmentSet>> open(const SegmentOptions& options, Clock& clock,
                                                   Log log);
 
-  static std::string pin_file(const std::string& folder) { return folder + "/pins"; }
+  static std::string pin_file(const std::string& folder) { return pin_file_of(folder); }
 
   const SegmentOptions& options() const noexcept { return options_; }
   Catalog& catalog() noexcept { return *catalog_; }
@@ -195,6 +197,7 @@ class SegmentSet {
   Status look_for_strangers();
   Status look_at_stranger(const std::string& name);
   Status take_up(const SegmentInfo& info);
+  bool is_going(const SegmentInfo& info) const;
   Status check_present(const SegmentInfo& info);
   Status set_aside(std::int64_t seq, const Status& why);
 

@@ -87,9 +87,7 @@ inline Status SegmentSet::tell_forecast(const SegmentInfo& info, bool first) {
 }
 
 inline Status SegmentSet::lock_folder() {
-  const std::string pins = pin_file(options_.store.path);
-  if (Status made = make_file(pins, file_mode_in(options_.store.path)); !made.ok()) return made;
-  auto lock = LockFile::open(pins, O_RDWR);
+  auto lock = open_pins(pin_file(options_.store.path));
   if (!lock.ok()) return lock.status();
   lock_ = *std::move(lock);
   const Status alone = lock_->try_lock(kEngineByte);
@@ -108,7 +106,12 @@ inline Status SegmentSet::look_for_strangers() {
   if (error) {
     return Status::from_errno("list " + options_.store.path, error.value());
   }
+  Leftovers leftovers(*catalog_, log_);
   for (const std::string& name : names) {
+    const auto cleared =
+        leftovers.clear(name, [this](const SegmentInfo& info) { return is_going(info); });
+    if (!cleared.ok()) return cleared.status();
+    if (*cleared) continue;
     if (Status status = look_at_stranger(name); !status.ok()) return status;
   }
   // Numbers in quarantine are not used again either.
@@ -132,9 +135,6 @@ inline Status SegmentSet::look_at_stranger(const std::string& name) {
       continue;
     }
     const std::string file = segment_name(family, seq);
-    if (name.ends_with(".tmp") && name == file + ".tmp") {
-      return ::unlink(path.c_str()) == 0 ? Status() : Status::from_errno("unlink " + path);
-    }
     if (name != file || catalog_->find(seq) != nullptr) continue;
     catalog_->raise_next_seq(seq);
     auto db = segment_file::open_for_reading(path, false, 1 << 16);
@@ -165,14 +165,17 @@ inline Status SegmentSet::set_aside(std::int64_t seq, const Status& why) {
   return Status();
 }
 
+// Nobody would miss its rows.
+inline bool SegmentSet::is_going(const SegmentInfo& info) const {
+  return info.state == SegmentState::kExpiring || info.state == SegmentState::kSpare ||
+         has_expired(info, options_.retention, now_us());
+}
+
 // Files that should be there and are not: gone with their retention, or somebody took them.
 inline Status SegmentSet::check_present(const SegmentInfo& info) {
   const std::string path = catalog_->path_of(info);
   if (::access(path.c_str(), F_OK) == 0 || info.state == SegmentState::kSetAside) return Status();
-  const bool harmless = info.state == SegmentState::kExpiring ||
-                        info.state == SegmentState::kSpare ||
-                        has_expired(info, options_.retention, now_us());
-  if (!harmless) {
+  if (!is_going(info)) {
     log_.error("{}: this segment is missing; {} rows are lost", path, info.rows);
     ++totals_.set_aside;
   }

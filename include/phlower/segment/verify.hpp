@@ -88,7 +88,7 @@ inline Status move_to_quarantine(const std::string& path) {
   const std::filesystem::path folder = from.parent_path() / "quarantine";
   if (Status made = make_folder(folder.string()); !made.ok()) return made;
   // The log first: should the machine stop in between, the file is not found by its name alone.
-  for (const char* side : {"-wal", "-shm", ""}) {
+  for (const char* side : {"-journal", "-wal", "-shm", ""}) {
     const std::string name = from.filename().string() + side;
     const std::string old = path + side;
     if (::rename(old.c_str(), (folder / name).c_str()) != 0 && errno != ENOENT) {
