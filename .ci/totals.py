@@ -8,10 +8,14 @@ long run still knows where to look.
 """
 import json
 import pathlib
+import re
 import sys
 import xml.etree.ElementTree as xml
 
 MOST_LINES = 12  # of what a failed test said
+MOST_COLUMNS = 200
+# Where what a sanitizer or GoogleTest has to say begins, in a long output.
+BEGINS = re.compile(r"runtime error:|ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|: Failure$")
 LOGS = {"test": "build", "asan": "build-asan", "tsan": "build-tsan"}
 
 
@@ -19,8 +23,12 @@ def count(logs):
     """Cases from the JUnit log. A program that timed out is no failure there, so testlog.json is
     asked too for what did not end well. The failed ones with their names and what they said."""
     lines = (logs / "testlog.json").read_text().splitlines()
-    programs = {run["name"].split(" / ")[-1]: run["result"] for run in map(json.loads, lines)}
-    bad = {name for name, result in programs.items() if result not in ("OK", "SKIP", "EXPECTEDFAIL")}
+    programs = {run["name"].split(" / ")[-1]: run for run in map(json.loads, lines)}
+    bad = {
+        name: "\n".join(filter(None, (run["result"], run.get("stdout"), run.get("stderr"))))
+        for name, run in programs.items()
+        if run["result"] not in ("OK", "SKIP", "EXPECTEDFAIL")
+    }
     passed = skipped = 0
     failed = []
     for case in xml.parse(logs / "testlog.junit.xml").getroot().iter("testcase"):
@@ -28,14 +36,23 @@ def count(logs):
         wrong = case.find("failure")
         wrong = case.find("error") if wrong is None else wrong
         if wrong is not None:
-            failed.append((name, wrong.get("message") or wrong.text or ""))
+            # A program that a sanitizer ended says why in its output alone.
+            said = wrong.get("message") or wrong.text or bad.get(case.get("name"), "")
+            failed.append((name, said))
         elif case.find("skipped") is not None or case.get("result") == "skipped":
             skipped += 1
         elif case.get("name") in bad:
-            failed.append((name, programs[case.get("name")]))
+            failed.append((name, bad[case.get("name")]))
         else:
             passed += 1
     return passed, failed, skipped
+
+
+def telling(said):
+    """The lines that say what was wrong: from the first fault on, else the last ones."""
+    lines = said.strip().splitlines()
+    first = next((at for at, line in enumerate(lines) if BEGINS.search(line)), None)
+    return lines[-MOST_LINES:] if first is None else lines[first : first + MOST_LINES]
 
 
 def main(steps):
@@ -57,7 +74,7 @@ def main(steps):
         total = [a + b for a, b in zip(total, counts)]
     for case, said in named:
         print(f"failed: {case}")
-        print("".join(f"  | {line}\n" for line in said.strip().splitlines()[-MOST_LINES:]), end="")
+        print("".join(f"  | {line[:MOST_COLUMNS]}\n" for line in telling(said)), end="")
     print(f"{total[0]} passed, {total[1]} failed")
     return 1 if total[1] or not total[0] else 0
 

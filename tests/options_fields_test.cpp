@@ -44,8 +44,21 @@ TEST(OptionFields, AreCheckedWhenSetByCode) {
   EXPECT_EQ(status.code(), Code::kInvalidConfig);
   EXPECT_EQ(status.message(),
             "ring.lanes: 0 is out of range; write a value from 1 to 4096\n"
-            "schedule.slice: -1000000ns is out of range; write a value from 1ms to 100ms\n"
+            "schedule.slice: -1ms is out of range; write a value from 1ms to 100ms\n"
             "schedule.duty: 101% is out of range; write a value from 10% to 100%");
+}
+
+TEST(OptionFields, SetByCodeMayBeLongerThanNanosecondsCanSay) {
+  Options options;
+  options.retention.invocations = Hours::min();
+  options.retention.details = Hours::max();
+  options.schedule.round = Milliseconds::max();
+  EXPECT_EQ(validate(options).message(),
+            "retention.invocations: -9223372036854775808h is out of range; "
+            "write a value from 1h to 87600h\n"
+            "retention.details: 9223372036854775807h is out of range; "
+            "write a value from 1h to 87600h\n"
+            "schedule.round: 9223372036854775807ms is out of range; write a value from 5ms to 1s");
 }
 
 TEST(OptionFields, KnowTheLevelsOfTheLog) {

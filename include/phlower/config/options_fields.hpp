@@ -70,8 +70,21 @@ inline std::string write(bool value, Switch) { return value ? "true" : "false"; 
 inline std::string write(std::uint64_t value, Bytes) { return exact_bytes(value); }
 inline std::string write(std::uint32_t value, Count) { return std::to_string(value); }
 inline std::string write(std::uint32_t value, Percent) { return std::to_string(value) + "%"; }
-inline std::string write(Nanoseconds value, Span) {
-  return value.count() < 0 ? "-" + std::to_string(-value.count()) + "ns" : exact_duration(value);
+template <class Value>
+constexpr std::string_view unit_of() {
+  if (std::is_same_v<Value, Hours>) return "h";
+  if (std::is_same_v<Value, Seconds>) return "s";
+  if (std::is_same_v<Value, Milliseconds>) return "ms";
+  static_assert(std::is_same_v<Value, Hours> || std::is_same_v<Value, Seconds> ||
+                std::is_same_v<Value, Milliseconds> || std::is_same_v<Value, Nanoseconds>);
+  return "ns";
+}
+template <class Value>
+std::string write(Value value, Span) {
+  // Code may have set what has no place in nanoseconds.
+  if (value < Value(0) || value > std::chrono::floor<Value>(Nanoseconds::max()))
+    return std::to_string(value.count()) + std::string(unit_of<Value>());
+  return exact_duration(value);
 }
 
 // ---- check: is the value in its range?
@@ -100,6 +113,14 @@ Status check(Enum value, Choice choice) {
   return wrong("is none that there is; write one of " + all);
 }
 inline Status check(bool, Switch) { return {}; }
+template <class Value>
+Status check(Value value, Span range) {
+  // In the value's own unit, which holds all that it can be.
+  const auto low = std::chrono::ceil<Value>(range.low);
+  const auto high = std::chrono::floor<Value>(range.high);
+  if (value >= low && value <= high) return {};
+  return out_of_range(write(value, range), write(low, range), write(high, range));
+}
 template <class Value, class Range>
 Status check(Value value, Range range) {
   if (value >= range.low && value <= range.high) return {};
