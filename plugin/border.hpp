@@ -157,7 +157,7 @@ inline phlower_stats stats_of(HostedEngine& engine) {
   const MonoTime now = engine.now();
   phlower_stats out{};
   engine.figures([&](const Snapshot& value) {
-    out.counts_exact = value.counts.exact ? 1 : 0;
+    out.counts_exact = value.store.counts.exact ? 1 : 0;
     out.offered = value.ring.offered + engine.refused_here();
     out.accepted = value.ring.accepted;
     out.refused = out.offered - out.accepted;
@@ -166,17 +166,17 @@ inline phlower_stats stats_of(HostedEngine& engine) {
     out.shed = value.ring.shed;
     out.purged_invocations = value.engine.purged_invocations;
     out.purged_details = value.engine.purged_details;
-    out.purge_backlog = value.purge_backlog;
-    out.invocations = value.counts.invocations;
-    out.details = value.counts.details;
-    out.oldest_at_ns = nanoseconds(value.counts.oldest);
-    out.newest_at_ns = nanoseconds(value.counts.newest);
-    out.wal_bytes = value.wal_bytes;
+    out.purge_backlog = value.store.expired_rows;
+    out.invocations = value.store.counts.invocations;
+    out.details = value.store.counts.details;
+    out.oldest_at_ns = nanoseconds(value.store.counts.oldest);
+    out.newest_at_ns = nanoseconds(value.store.counts.newest);
+    out.wal_bytes = value.store.log_bytes;
     out.disk_free_bytes = value.disk_free_bytes;
     out.disk_total_bytes = value.disk_total_bytes;
     out.flush_age_max_ns = value.engine.flush_age.max();
-    out.since_commit_ns = catalogue::since_ns(value.last_commit, now);
-    out.ring_fill_ppm = catalogue::ppm(value.ring.fill);
+    out.since_commit_ns = since_ns(value.last_commit, now);
+    out.ring_fill_ppm = millionths(value.ring.fill);
   });
   return out;
 }

@@ -3,6 +3,7 @@
 
 #include <sys/statvfs.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
@@ -15,11 +16,9 @@ namespace phlower::plugin {
 struct Snapshot {
   RingStats ring;
   EngineStats engine;
-  Counts counts;
+  StoreFigures store;
   HealthReport health;
   Histogram submit;
-  std::uint64_t wal_bytes = 0;
-  std::uint64_t purge_backlog = 0;
   std::uint64_t disk_free_bytes = 0;
   std::uint64_t disk_total_bytes = 0;
   std::uint64_t ticks = 0;
@@ -30,6 +29,41 @@ struct Snapshot {
   bool draining = false;
   std::uint64_t refused_here = 0;  // records refused before they came to the ring
 };
+
+inline std::uint64_t since_ns(MonoTime then, MonoTime now) {
+  if (then == MonoTime()) return ~0ull;
+  return now > then ? static_cast<std::uint64_t>((now - then).count()) : 0;
+}
+
+// clang-format off
+/// What a host sees beside its ring, engine and store.
+struct SnapshotLines {
+  using S = const Snapshot&;
+  using L = Lines<Snapshot>;
+  static constexpr auto kAll = std::to_array<Figure<Snapshot>>({
+    L::count(0, "phlower_offered_total", "records", "Records that producers handed over.", "",
+             [](S s) { return s.ring.offered + s.refused_here; }),
+    L::count(7, "phlower_refused_total", "records", "Records that were not taken.",
+             "reason=draining", [](S s) { return s.refused_here; }),
+    L::gauge(39, "phlower_health", "state", "0 ok, 1 degraded, 2 failed.", "",
+             [](S s) { return static_cast<std::uint64_t>(s.health.health); }),
+    L::gauge(40, "phlower_since_commit_nanoseconds", "nanoseconds",
+             "Since the last commit, as of the last tick; 2^64-1: none yet.", "",
+             [](S s) { return since_ns(s.last_commit, s.taken); }),
+    L::gauge(41, "phlower_disk_free_bytes", "bytes", "Room on the file system of the history.", "",
+             [](S s) { return s.disk_free_bytes; }),
+    L::gauge(42, "phlower_disk_total_bytes", "bytes", "Size of that file system.", "",
+             [](S s) { return s.disk_total_bytes; }),
+    L::count(43, "phlower_ticks_total", "ticks", "Ticks of the engine.", "",
+             [](S s) { return s.ticks; }),
+    L::gauge(44, "phlower_tick_over_budget_nanoseconds_max", "nanoseconds",
+             "The most by which a tick was longer than its budget.", "",
+             [](S s) { return s.over_budget_max_ns; }),
+    L::times(60, "phlower_submit_nanoseconds", "Submits in this process, one in 64 of them.",
+             [](S s) { return &s.submit; }),
+  });
+};
+// clang-format on
 
 /// Thread safety: `read` and `change` any thread. Blocks: for a copy of some 60 KiB.
 class SharedSnapshot {
@@ -72,20 +106,17 @@ class Publisher {
     next_ = now + Milliseconds(100);
     if (now >= next_slow_) {
       next_slow_ = now + Seconds(1);
-      backlog_ = engine.purge_backlog_rows();
       look_at_disk();
     }
     const RingStats ring = engine.ring_stats();
-    const Counts counts = engine.counts();
+    const StoreFigures store = engine.figures();
     HealthReport health = engine.health();
     shared_.change([&](Snapshot& value) {
       value.ring = ring;
       value.engine = engine.stats();
-      value.counts = counts;
+      value.store = store;
       value.health = std::move(health);
       value.submit = submit;
-      value.wal_bytes = engine.wal_bytes();
-      value.purge_backlog = backlog_;
       value.disk_free_bytes = disk_free_;
       value.disk_total_bytes = disk_total_;
       value.ticks = ticks_;
@@ -115,7 +146,6 @@ class Publisher {
   Nanoseconds over_budget_max_{0};
   std::uint64_t ticks_ = 0;
   std::uint64_t committed_ = 0;
-  std::uint64_t backlog_ = 0;
   std::uint64_t disk_free_ = 0;
   std::uint64_t disk_total_ = 0;
 };

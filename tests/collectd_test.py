@@ -139,6 +139,17 @@ LoadPlugin phlower
         words, lines = self.ask(f"GETVAL here/phlower/{name}")
         return float(lines[0].split("=")[1]) if lines else None
 
+    def catalogue(self):
+        """What the library says that it measures, by collectd's types."""
+        kinds = {plugin_abi.GAUGE: ("gauge", ""), plugin_abi.COUNTER: ("derive", ""),
+                 plugin_abi.HISTOGRAM: ("derive", "_count")}
+        names = set()
+        for kind, name, label in plugin_abi.metrics(LIBRARY):
+            type_, more = kinds[kind]
+            value = label.partition("=")[2]
+            names.add(f"{type_}-{name.removeprefix('phlower_')}{more}{'-' + value if value else ''}")
+        return names
+
     def flush(self):
         words, _ = self.ask("FLUSH plugin=phlower")
         self.assertIn("Done: 1 successful, 0 errors", words)
@@ -180,7 +191,13 @@ LoadPlugin phlower
         self.assertEqual(self.value("gauge-health"), 0)
         self.assertEqual(self.value("queue_length-ring"), 0)
         _, listed = self.ask("LISTVAL")
-        self.assertEqual(len([line for line in listed if "/phlower/" in line]), 15)
+        listed = {line.split("/")[-1] for line in listed if "/phlower/" in line}
+        own = {name for name in listed if name.split("-")[0] not in ("gauge", "derive")}
+        self.assertEqual(len(own), 14)
+        catalogue = self.catalogue()
+        self.assertEqual(listed - own, catalogue)
+        self.assertGreater(len(catalogue), 50)
+        self.until("no value", lambda: self.value("gauge-rows-invocations") == 6000)
         self.end(collectd)
         self.assert_rows(ids)
         self.assertIn("Exiting normally", self.log())

@@ -28,8 +28,13 @@ class Inspect(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertEqual(found["abi"], [1, 1])
         self.assertEqual(found["refuse"], [])
-        self.assertGreater(len(found["metrics"]), 40)
         self.assertIn("THREADSAFE=1", found["sqlite"]["options"])
+
+    def test_shows_figures_at_the_places_that_hosts_know_them_by(self):
+        found = json.loads(run("--json", LIBRARY)[1].splitlines()[-1])["metrics"]
+        names = [one["name"] + ("{" + one["label"] + "}" if one["label"] else "") for one in found]
+        known = pathlib.Path(__file__).with_name("data").joinpath("metrics_order.txt").read_text().split()
+        self.assertEqual(names[:len(known)], known, "a figure keeps its number; a new one comes behind them")
 
     def test_refuses_what_is_no_plugin(self):
         for path, why in ((TOOL, "cannot"), ("/nowhere/lib.so", "cannot open"), (sys.argv[0], "")):

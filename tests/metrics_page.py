@@ -10,8 +10,8 @@ import sys
 HEAD = """# Metrics
 
 What `libphlower.so` measures: at `/metrics` of the agent, in collectd and Envoy, and through
-`phlower_metrics_describe`. This page is made from the catalogue in `plugin/metrics_catalogue.hpp` by
-`./dev docs`; a test holds it against that. The agent adds figures of its own under `phlower_agent_*`, each with
+`phlower_metrics_describe`. This page is made from the catalogue of `libphlower.so` by `./dev docs`; a test
+holds it against that. The agent adds figures of its own under `phlower_agent_*`, each with
 its help at `/metrics`.
 
 | name | kind | unit | means |

@@ -235,6 +235,8 @@ static void counts_what_a_small_ring_refuses_and_works_on_the_main_thread(void) 
     }
   }
   const uint64_t accepted = figure(&host, "accepted");
+  CHECK(figure(&host, "phlower_accepted_total") == accepted); /* the catalogue, whole */
+  CHECK(figure(&host, "phlower_submit_nanoseconds") > 0);
   CHECK(accepted > 0 && accepted < 5000);
   CHECK(accepted + figure(&host, "refused") == 5000);
   drop_logger(&config, &local);

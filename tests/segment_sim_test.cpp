@@ -71,7 +71,7 @@ class Simulation {
 
   std::uint64_t accepted() const { return accepted_; }
   std::uint64_t failures() const { return failures_; }
-  const TendReport& files() const { return files_; }
+  const StoreFigures& files() const { return files_; }
   std::size_t names() const { return names_.size(); }
   std::uint64_t asked() const { return asked_; }
 
@@ -320,10 +320,11 @@ class Simulation {
   void take_sums() {
     if (!rig_.engine) return;
     const EngineStats& stats = rig_.engine->stats();
+    const StoreFigures figures = rig_.engine->figures();
     failures_ += stats.failures;
-    files_.purged_invocations += stats.files.purged_invocations;
-    files_.late += stats.files.late;
-    files_.too_old += stats.files.too_old;
+    files_.purged_invocations += figures.purged_invocations;
+    files_.late += figures.late;
+    files_.too_old += figures.too_old;
     // A file that went while the disk had no room to note it, and that is not expired any more by a
     // clock that was set back, is called missing; whether anything is, the model knows.
     EXPECT_EQ(said_.find("damaged"), std::string::npos) << said_;
@@ -343,7 +344,7 @@ class Simulation {
   bool years_ = false;
   Nanoseconds leapt_{0};               // by years, to be taken back
   std::map<std::string, bool> names_;  // of segments, and whether they are there
-  TendReport files_;
+  StoreFigures files_;
   std::uint64_t accepted_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t failures_ = 0;
@@ -357,7 +358,7 @@ TEST(SegmentSimulation, KeepsEveryAcceptedRecordOnceFromAnySeed) {
   const std::uint64_t last = last_given != nullptr ? std::strtoull(last_given, nullptr, 10)
                              : given != nullptr    ? first
                                                    : first + 23;
-  TendReport files;
+  StoreFigures files;
   std::uint64_t failures = 0;
   std::uint64_t asked = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {

@@ -63,7 +63,7 @@ TEST_F(SegmentUpkeep, DoesTheSameOnAThreadOfItsOwn) {
   EXPECT_EQ(in_state(SegmentState::kSealed), 4u);
   clock.advance(Hours(121));
   tend();
-  EXPECT_EQ(store->segments().totals().rows_expired, 400u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 400u);
   EXPECT_EQ(store->segments().problem(), "");
 }
 
@@ -83,7 +83,7 @@ TEST_F(SegmentUpkeep, ForgetsByUnlinkingAndShowsNothingPastItsTime) {
   EXPECT_THAT(list({}), ::testing::IsEmpty());
   tend();
   EXPECT_EQ(in_state(SegmentState::kSealed), 0u);
-  EXPECT_EQ(store->segments().totals().rows_expired, 50u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 50u);
   EXPECT_EQ(store->counts().invocations, 0u);
   std::set<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(options.store.path)) {
@@ -108,7 +108,7 @@ TEST_F(SegmentUpkeep, PutsLateRecordsIntoTheSegmentOfTheirTimeAndRefusesTooOldOn
   EXPECT_EQ(in_state(SegmentState::kSealed), 1u);
   clock.advance(std::chrono::hours(71));
   tend();
-  EXPECT_EQ(store->segments().totals().rows_expired, 5u) << "it goes with its own time";
+  EXPECT_EQ(store->segments().totals().purged_invocations, 5u) << "it goes with its own time";
   EXPECT_TRUE(get(uuid_of(3)));
 }
 
@@ -122,7 +122,7 @@ TEST_F(SegmentUpkeep, IsNotKeptByATimeInTheFuture) {
     tend(1);
   }
   tend();
-  EXPECT_EQ(store->segments().totals().rows_expired, 100u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 100u);
 }
 
 TEST_F(SegmentUpkeep, RemovesNothingRightAfterTheClockLeaptForward) {
@@ -138,7 +138,7 @@ TEST_F(SegmentUpkeep, RemovesNothingRightAfterTheClockLeaptForward) {
   tend(3);
   clock.advance(std::chrono::minutes(11));
   tend();
-  EXPECT_EQ(store->segments().totals().rows_expired, 100u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 100u);
 }
 
 // The clock is years behind at first, as that of a machine without a battery.
@@ -157,7 +157,7 @@ TEST_F(SegmentUpkeep, LosesNothingThatWasSealedUnderAClockThatWasBehind) {
   tend();
   EXPECT_TRUE(get(uuid_of(3))) << "its time is not over";
   EXPECT_FALSE(get(uuid_of(103))) << "it ended nine years ago";
-  EXPECT_EQ(store->segments().totals().rows_expired, 100u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 100u);
   for (int hours = 0; hours < 121; ++hours) {
     clock.advance(std::chrono::hours(1));
     tend(1);
@@ -238,7 +238,7 @@ TEST_F(SegmentUpkeep, DropsTheOldestWhenTheDiskIsShortDownToTheFloor) {
   ASSERT_GE(in_state(SegmentState::kSealed), 19u);
   store->segments().set_disk({64 << 10, 100, Hours(5)});
   tend();
-  EXPECT_GT(store->segments().totals().rows_dropped, 0u);
+  EXPECT_GT(store->segments().totals().dropped_invocations, 0u);
   EXPECT_FALSE(get(uuid_of(1)));
   EXPECT_TRUE(get(uuid_of(17'001))) << "younger than the floor";
   EXPECT_THAT(said, ::testing::Contains(HasSubstr("go early")));

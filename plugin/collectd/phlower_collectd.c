@@ -15,6 +15,7 @@
  *  - Types that are not in types.db are dropped without a word: only stock types are used.
  */
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 
 #define NANO 1000000000u
 #define TEXT_MAX (1024u * 1024u)
+#define FIGURES_MAX 256u /* the catalogue of a later libphlower.so may be longer than today's */
 
 static const char name_[] = "phlower";
 
@@ -58,8 +60,7 @@ static uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * NANO + (uint64_t)now.tv_nsec;
 }
 
-/* -- The host side of the engine: its log is collectd's. ------------------------------------------
- */
+/* -- The host side of the engine: its log is collectd's. --------------------------------------- */
 
 static int severity_of(uint32_t level) {
   if (level >= PHLOWER_LOG_ERROR) return LOG_ERR;
@@ -72,8 +73,7 @@ static void log_line(void* ctx, uint32_t level, const char* message, size_t size
   plugin_log(severity_of(level), "%s plugin: %.*s", name_, size > 900 ? 900 : (int)size, message);
 }
 
-/* -- The file with Phlower's configuration --------------------------------------------------------
- */
+/* -- The file with Phlower's configuration ----------------------------------------------------- */
 
 /* The file's bytes, for free(); NULL and a line in the log where it cannot be read. */
 static char* read_file(const char* path, size_t* size, struct stat* seen) {
@@ -159,8 +159,7 @@ static int configure(oconfig_item_t* block) {
   return text_ == NULL ? -1 : check_text(text_, text_size_);
 }
 
-/* -- Metrics, by the stock types of types.db ------------------------------------------------------
- */
+/* -- Metrics, by the stock types of types.db --------------------------------------------------- */
 
 static void dispatch(const char* type, const char* instance, value_t value) {
   value_list_t list = VALUE_LIST_INIT;
@@ -183,6 +182,34 @@ static void counter(const char* type, const char* instance, uint64_t number) {
   value_t value;
   value.derive = (derive_t)number;
   dispatch(type, instance, value);
+}
+
+/* Each figure of the catalogue under its name: `too_old_total`, `rows-details`. */
+static void report_catalogue(void) {
+  static uint64_t values[FIGURES_MAX];
+  phlower_plugin_info info = {0};
+  phlower_metric_desc metric = {0};
+  uint32_t i;
+  info.struct_size = sizeof info;
+  if (phlower_plugin_query(&info) != PHLOWER_OK) return;
+  if (info.metrics > FIGURES_MAX) info.metrics = FIGURES_MAX;
+  if (phlower_engine_metrics_read(engine_, values, info.metrics) != PHLOWER_OK) return;
+  for (i = 0; i < info.metrics; ++i) {
+    char instance[DATA_MAX_NAME_LEN];
+    const char* value;
+    metric.struct_size = sizeof metric;
+    if (phlower_metrics_describe(i, &metric) != PHLOWER_OK) return;
+    if (strcmp(metric.name, "phlower_health") == 0) continue; /* told before there is an engine */
+    value = strchr(metric.label, '=');
+    snprintf(instance, sizeof instance, "%s%s%s%s", metric.name + strlen("phlower_"),
+             metric.kind == PHLOWER_METRIC_HISTOGRAM ? "_count" : "", value != NULL ? "-" : "",
+             value != NULL ? value + 1 : "");
+    if (metric.kind == PHLOWER_METRIC_GAUGE) {
+      gauge("gauge", instance, values[i] == UINT64_MAX ? NAN : (double)values[i]);
+    } else {
+      counter("derive", instance, values[i]);
+    }
+  }
 }
 
 static void report(void) {
@@ -214,10 +241,10 @@ static void report(void) {
   gauge("duration", "flush_age_max", (double)stats.flush_age_max_ns / 1e9);
   gauge("file_size", "wal", (double)stats.wal_bytes);
   gauge("bytes", "disk_free", (double)stats.disk_free_bytes);
+  report_catalogue();
 }
 
-/* -- The engine in collectd's hands; the mutex is held in all of these ---------------------------
- */
+/* -- The engine in collectd's hands; the mutex is held in all of these ------------------------- */
 
 /* Starts what is not started: another process may have the ring for a while, a disk may come. */
 static int start(void) {
@@ -277,8 +304,7 @@ static void tick(void) {
   }
 }
 
-/* -- What collectd calls --------------------------------------------------------------------------
- */
+/* -- What collectd calls ----------------------------------------------------------------------- */
 
 static int on_read(user_data_t* unused) {
   (void)unused;

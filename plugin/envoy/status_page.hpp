@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "host.hpp"
 
@@ -22,6 +23,25 @@ inline std::string quoted(std::string_view text) {
     out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
   }
   return out + '"';
+}
+
+/// All that the engine measures, by the names of its catalogue.
+inline std::string metrics_json(phlower_engine* engine) {
+  phlower_plugin_info info{};
+  info.struct_size = sizeof info;
+  if (phlower_plugin_query(&info) != PHLOWER_OK) return "{}";
+  std::vector<uint64_t> values(info.metrics);
+  if (phlower_engine_metrics_read(engine, values.data(), info.metrics) != PHLOWER_OK) return "{}";
+  std::string all;
+  phlower_metric_desc metric{};
+  metric.struct_size = sizeof metric;
+  for (uint32_t i = 0; i < info.metrics; ++i) {
+    if (phlower_metrics_describe(i, &metric) != PHLOWER_OK) break;
+    std::string name(metric.name);
+    if (metric.label[0] != '\0') name += "{" + std::string(metric.label) + "}";
+    all += (i == 0 ? "" : ", ") + quoted(name) + ": " + std::to_string(values[i]);
+  }
+  return "{" + all + "}";
 }
 
 inline StatusPage status_page(phlower_engine* engine) {
@@ -58,6 +78,7 @@ inline StatusPage status_page(phlower_engine* engine) {
     for (const auto& [name, value] : figures) {
       page.body += ", " + quoted(name) + ": " + std::to_string(value);
     }
+    page.body += ", \"metrics\": " + metrics_json(engine);
   }
   page.body += "}\n";
   return page;

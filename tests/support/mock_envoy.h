@@ -75,7 +75,7 @@ typedef struct Bootstrap {
   int armed;
   int admin;   /* handlers */
   int watches; /* of files */
-  char page[2048];
+  char page[8192];
   int completions; /* of the shutdown */
 } Bootstrap;
 

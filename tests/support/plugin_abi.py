@@ -54,3 +54,21 @@ class Producer:
 
     def close(self):
         self.lib.phlower_producer_close(self.handle)
+
+
+COUNTER, GAUGE, HISTOGRAM = 0, 1, 2
+
+
+class MetricDesc(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_uint32), ("kind", ctypes.c_uint32)] + [
+        (name, ctypes.c_char_p) for name in ("name", "unit", "help", "label")]
+
+
+def metrics(library):
+    """(kind, name, label) of each figure in the catalogue, in its order."""
+    lib = ctypes.CDLL(library)
+    found = []
+    desc = MetricDesc(struct_size=ctypes.sizeof(MetricDesc))
+    while lib.phlower_metrics_describe(ctypes.c_uint32(len(found)), ctypes.byref(desc)) == OK:
+        found.append((desc.kind, desc.name.decode(), desc.label.decode()))
+    return found

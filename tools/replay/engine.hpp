@@ -83,7 +83,7 @@ class ReplayEngine {
     const EngineStats& stats = engine_->stats();
     result.found = found_ + stats.salvaged;
     result.committed = stats.committed;
-    result.too_old = stats.files.too_old;
+    result.too_old = engine_->figures().too_old;
     result.in_ring = engine_->ring_stats().unread;
     result.purged = stats.purged_invocations;
     result.purged_details = stats.purged_details;

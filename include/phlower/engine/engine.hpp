@@ -179,8 +179,10 @@ class Engine {
   }
   const EngineStats& stats() const { return stats_; }
   RingStats ring_stats() const { return rings_->current().stats(); }
-  /// Nothing after an exception: what the store has in memory may be half done then.
-  Counts counts() const { return broken_ ? Counts() : store_->counts(); }
+  /// Of the store: its rows, what it has counted, how it is. A few look-ups. Nothing after an
+  /// exception: what the store has in memory may be half done then.
+  StoreFigures figures() { return broken_ ? StoreFigures() : store_->figures(clock_.wall()); }
+  Counts counts() { return figures().counts; }
   std::uint64_t wal_bytes() const { return store_->wal_bytes(); }
   /// Rows that are past their retention and still there: an estimate, cheap.
   std::uint64_t purge_backlog_rows() {

@@ -86,9 +86,8 @@ class UpkeepSlices {
     const MonoTime begin = clock_.mono();
     auto done = store_.tend(begin);
     if (!done.ok()) return done.status();
-    stats_.purged_invocations += done->purged_invocations - tended_.purged_invocations;
-    stats_.purged_details += done->purged_details - tended_.purged_details;
-    tended_ = stats_.files = *done;
+    stats_.purged_invocations += done->purged_invocations;
+    stats_.purged_details += done->purged_details;
     return SliceReport{done->changed, clock_.mono() - begin, Nanoseconds(0)};
   }
 
@@ -107,7 +106,6 @@ class UpkeepSlices {
   EngineStats& stats_;
   Nanoseconds commit_cost_{Microseconds(500)};
   Nanoseconds row_cost_{Microseconds(50)};
-  TendReport tended_;  // as of the last step
   std::uint32_t purge_rows_ = 16;
   std::uint32_t reclaim_pages_ = 32;
   std::uint32_t recount_rows_ = 1024;

@@ -26,18 +26,11 @@ struct PurgeReport {
   bool more = false;
 };
 
-/// What one step of the upkeep of files did, and sums since the store was opened.
+/// What one step of the upkeep of files did.
 struct TendReport {
-  std::uint64_t changed = 0;             // segments that changed their state in this step
-  std::uint64_t purged_invocations = 0;  // the rest are sums: unlinked past their retention
+  std::uint64_t changed = 0;             // segments that changed their state
+  std::uint64_t purged_invocations = 0;  // unlinked past their retention
   std::uint64_t purged_details = 0;
-  std::uint64_t dropped_invocations = 0;  // unlinked before it, because the disk was short
-  std::uint64_t dropped_details = 0;
-  std::uint64_t too_old = 0;        // records refused: past their retention when they came
-  std::uint64_t late = 0;           // records that went to a segment of an earlier span
-  std::uint64_t set_aside = 0;      // damaged segments
-  std::uint64_t pending_bytes = 0;  // of files that no reader sees any more and that still stand
-  std::uint64_t segments = 0;       // files that are read
 };
 
 }  // namespace phlower

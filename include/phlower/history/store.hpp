@@ -11,6 +11,7 @@
 #include "phlower/config/options.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/history/figures.hpp"
 #include "phlower/history/reports.hpp"
 #include "phlower/history/source.hpp"
 #include "phlower/record/record.hpp"
@@ -78,7 +79,8 @@ class Store {
   virtual std::uint64_t free_pages() = 0;
   /// One slice of the recount over at most `rows` rows. True: more to do.
   virtual Result<bool> recount_some(std::uint32_t rows) = 0;
-  virtual Counts counts() const = 0;
+  /// How the store is at `now`, and what it has counted since it was opened. A few look-ups.
+  virtual StoreFigures figures(WallTime now) = 0;
 
   /// One step for the files of the layout: rotating, sealing, unlinking.
   virtual bool tend_due(MonoTime) { return false; }

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 
+#include "phlower/ground/figure.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/ring/mapping.hpp"
 #include "phlower/ring/record_reader.hpp"
@@ -49,6 +51,49 @@ struct RingStats {
     return refused_full + refused_big + aborted + torn + unattached;
   }
 };
+
+// clang-format off
+/// What is told of a ring.
+struct RingLines {
+  using S = const RingStats&;
+  using L = Lines<RingStats>;
+  static constexpr auto kAll = std::to_array<Figure<RingStats>>({
+    L::count(1, "phlower_accepted_total", "records", "Records that went into the ring.", "",
+             [](S s) { return s.accepted; }),
+    L::count(2, "phlower_refused_total", "records", "Records that were not taken.", "reason=full",
+             [](S s) { return s.refused_full; }),
+    L::count(3, "phlower_refused_total", "records", "Records that were not taken.",
+             "reason=too_big", [](S s) { return s.refused_big; }),
+    L::count(4, "phlower_refused_total", "records", "Records that were not taken.",
+             "reason=invalid", [](S s) { return s.aborted; }),
+    L::count(5, "phlower_refused_total", "records", "Records that were not taken.", "reason=torn",
+             [](S s) { return s.torn; }),
+    L::count(6, "phlower_refused_total", "records", "Records that were not taken.",
+             "reason=detached", [](S s) { return s.unattached; }),
+    L::count(8, "phlower_committed_total", "records",
+             "Records of this ring that the store committed.", "", [](S s) { return s.delivered; }),
+    L::gauge(9, "phlower_ring_unread_records", "records", "Records that wait in the ring.", "",
+             [](S s) { return s.unread; }),
+    L::gauge(10, "phlower_ring_fill_ppm", "millionths",
+             "Share of the ring's chunks that are in use.", "",
+             [](S s) { return millionths(s.fill); }),
+    L::gauge(11, "phlower_ring_chunks", "chunks", "Chunks of the ring.", "",
+             [](S s) { return std::uint64_t{s.chunks}; }),
+    L::count(12, "phlower_shed_total", "records",
+             "Committed without details: the ring was filling.", "", [](S s) { return s.shed; }),
+    L::count(13, "phlower_cut_total", "records", "Committed with details cut to their limits.", "",
+             [](S s) { return s.cut; }),
+    L::count(14, "phlower_corrupt_records_total", "stretches",
+             "Stretches of bytes in the ring that failed their checks.", "",
+             [](S s) { return s.corrupt_records; }),
+    L::count(15, "phlower_corrupt_bytes_total", "bytes", "And their bytes.", "",
+             [](S s) { return s.corrupt_bytes; }),
+    L::count(16, "phlower_repaired_words_total", "words",
+             "Control words of the ring that could not be true.", "",
+             [](S s) { return s.repaired_words; }),
+  });
+};
+// clang-format on
 
 /// Adds up a ring. `unread_in(chunk, ctl)` says how many records of a chunk are not stored yet.
 template <class UnreadIn>

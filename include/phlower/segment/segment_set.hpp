@@ -24,6 +24,7 @@
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
 #include "phlower/ground/units.hpp"
+#include "phlower/history/figures.hpp"
 #include "phlower/segment/adopt.hpp"
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/details_writer.hpp"
@@ -47,17 +48,6 @@ inline constexpr Nanoseconds kPinPatience = Seconds(60);    // then it goes thou
 inline constexpr Nanoseconds kLeapPatience = Seconds(600);  // until a leap of the clock is believed
 inline constexpr std::int64_t kLeapUs = 60'000'000;         // less than this is no leap
 }  // namespace upkeep_detail
-
-/// Sums since the set was opened.
-struct SegmentTotals {
-  std::uint64_t rows_expired = 0;  // unlinked past their retention
-  std::uint64_t details_expired = 0;
-  std::uint64_t rows_dropped = 0;  // unlinked before it, because the disk was short
-  std::uint64_t details_dropped = 0;
-  std::uint64_t too_old = 0;    // records refused: past their retention when they came
-  std::uint64_t late = 0;       // records that went to the segment of an earlier span
-  std::uint64_t set_aside = 0;  // damaged segments
-};
 
 /// A segment that takes rows, and of which times.
 template <class Writer>
@@ -111,7 +101,8 @@ class SegmentSet {
 
   const SegmentOptions& options() const noexcept { return options_; }
   Catalog& catalog() noexcept { return *catalog_; }
-  const SegmentTotals& totals() const noexcept { return totals_; }
+  /// Sums since the set was opened.
+  const StoreFigures& totals() const noexcept { return totals_; }
   void set_retention(const RetentionOptions& retention) { options_.retention = retention; }
   void set_disk(const DiskOptions& disk) { options_.disk = disk; }
   /// Changes whenever a segment comes, goes or changes its state.
@@ -252,7 +243,7 @@ class SegmentSet {
   FamilyWriters<RowsWriter> rows_;
   FamilyWriters<DetailsWriter> details_;
   OnClose on_close_;
-  SegmentTotals totals_;
+  StoreFigures totals_;
   std::uint64_t generation_ = 1;
   std::map<std::int64_t, Status> damaged_;
 

@@ -216,8 +216,8 @@ inline Status SegmentSet::let_go(const std::vector<std::int64_t>& going, bool ea
   if (!noted.ok() && (early || noted.code() != Code::kDiskFull)) return noted;
   for (const SegmentInfo& info : put) {
     const bool rows = info.family == SegmentFamily::kRows || info.state == SegmentState::kAdopted;
-    std::uint64_t& total = rows ? (early ? totals_.rows_dropped : totals_.rows_expired)
-                                : (early ? totals_.details_dropped : totals_.details_expired);
+    std::uint64_t& total = rows ? (early ? totals_.dropped_invocations : totals_.purged_invocations)
+                                : (early ? totals_.dropped_details : totals_.purged_details);
     if (!posted_.contains(info.seq)) total += info.rows;  // not the second try
     if (on_close_) on_close_(info.seq);
   }

@@ -136,7 +136,8 @@ class SegmentedStore final : public Store {
     return bytes;
   }
 
-  Counts counts() const override;
+  Counts counts() const;
+  StoreFigures figures(WallTime now) override;
   std::string problem() const override { return set_->problem(); }
   bool tend_due(MonoTime now) override { return set_->tend_due(now); }
   Result<TendReport> tend(MonoTime now) override;
@@ -245,21 +246,22 @@ inline Result<std::int64_t> SegmentedStore::put_details(const TaskKey& key,
 
 inline Result<TendReport> SegmentedStore::tend(MonoTime now) {
   if (in_transaction_) return Status(Code::kInternal, path_ + ": upkeep in a transaction");
+  const std::uint64_t invocations = set_->totals().purged_invocations;
+  const std::uint64_t details = set_->totals().purged_details;
   const auto changed = set_->tend(now);
   if (!changed.ok()) return changed.status();
-  const SegmentTotals& totals = set_->totals();
-  TendReport report;
-  report.changed = *changed;
-  report.purged_invocations = totals.rows_expired;
-  report.purged_details = totals.details_expired;
-  report.dropped_invocations = totals.rows_dropped;
-  report.dropped_details = totals.details_dropped;
-  report.too_old = totals.too_old;
-  report.late = totals.late;
-  report.set_aside = totals.set_aside;
-  report.pending_bytes = set_->pending_bytes();
-  for (const SegmentInfo& info : set_->catalog().segments()) report.segments += info.readable();
-  return report;
+  return TendReport{*changed, set_->totals().purged_invocations - invocations,
+                    set_->totals().purged_details - details};
+}
+
+inline StoreFigures SegmentedStore::figures(WallTime) {
+  StoreFigures figures = set_->totals();
+  figures.counts = counts();
+  for (const SegmentInfo& info : set_->catalog().segments()) figures.segments += info.readable();
+  figures.pending_bytes = set_->pending_bytes();
+  figures.expired_rows = set_->backlog_rows();
+  figures.log_bytes = wal_bytes();
+  return figures;
 }
 
 inline Counts SegmentedStore::counts() const {

@@ -125,7 +125,8 @@ class SingleStore final : public Store {
   /// Whether `recount_some` has anything to do: after an open, and again some time after another
   /// process has written to the file.
   bool recount_due() const { return !families_.counted(); }
-  Counts counts() const override;
+  Counts counts() const;
+  StoreFigures figures(WallTime now) override;
 
   // -- Reads ----------------------------------------------------------------------------------
   Result<std::vector<Source*>> sources() override;

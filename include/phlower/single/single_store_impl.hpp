@@ -250,6 +250,14 @@ inline Counts SingleStore::counts() const {
   return counts;
 }
 
+inline StoreFigures SingleStore::figures(WallTime now) {
+  StoreFigures figures;
+  figures.counts = counts();
+  figures.expired_rows = purge_backlog_rows(now);
+  figures.log_bytes = wal_bytes();
+  return figures;
+}
+
 // -- Reads --------------------------------------------------------------------------------------
 
 /// A file that nobody had open was only looked at; once somebody has written it, it is opened anew.
