@@ -53,26 +53,19 @@ class FamilyWalk {
   Status along_index(DetailsMark& place, UnixSeconds last, std::size_t room,
                      std::vector<WalkedRow>& rows) {
     const std::size_t end = rows.size() + room;
-    Status ready = db_.prepare_once(
-        tied_, select(true) + "finished_at = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3");
-    if (ready.ok()) {
-      ready = db_.prepare_once(later_, select(true) +
-                                           "finished_at > ?1 AND finished_at <= ?2 "
-                                           "ORDER BY finished_at, rowid LIMIT ?3");
-    }
-    if (!ready.ok()) return ready;
+    if (Status status = prepare_in_order(); !status.ok()) return status;
     last = std::min(last, kLastTime);
     if (place.time >= kFirstTime && place.time <= last) {
       tied_.bind(1, place.time);
       tied_.bind(2, place.rowid);
       tied_.bind(3, static_cast<std::int64_t>(room));
-      if (Status status = take(tied_, rows); !status.ok()) return status;
+      if (Status status = take(tied_, Times::kEnd, rows); !status.ok()) return status;
     }
     if (rows.size() < end) {
       later_.bind(1, std::max(place.time, std::nextafter(kFirstTime, 0.0)));
       later_.bind(2, last);
       later_.bind(3, static_cast<std::int64_t>(end - rows.size()));
-      if (Status status = take(later_, rows); !status.ok()) return status;
+      if (Status status = take(later_, Times::kEnd, rows); !status.ok()) return status;
     }
     if (rows.size() + room > end) place = {rows.back().time.time.at, rows.back().rowid};
     return Status();
@@ -94,11 +87,12 @@ class FamilyWalk {
  private:
   using Part = AsidePlace::Part;
 
-  // rowid, task_id, the three times, whether there are details in the row and in their own table.
   // In order of the index the end is all that counts.
-  std::string select(bool end_alone) const {
-    std::string sql = "SELECT rowid, task_id, finished_at, ";
-    sql += end_alone ? "NULL, NULL" : "started_at, received_at";
+  enum class Times : std::uint8_t { kEnd, kAll };
+
+  // rowid, task_id, whether there are details in the row and in their own table, the times.
+  std::string select(Times times) const {
+    std::string sql = "SELECT rowid, task_id";
     if (details_) {
       sql += tables_.details_in_row ? ", (args_preview IS NOT NULL OR kwargs_preview IS NOT NULL "
                                       "OR traceback_snippet IS NOT NULL)"
@@ -107,17 +101,29 @@ class FamilyWalk {
                                      : ", EXISTS (SELECT 1 FROM \"" + tables_.details +
                                            "\" d WHERE d.task_id = i.task_id)";
     }
+    sql += times == Times::kEnd ? ", finished_at" : ", finished_at, started_at, received_at";
     return sql + " FROM \"" + tables_.invocations + "\" i WHERE ";
+  }
+
+  // Once: a step of a purge is short, and would build the texts each time.
+  Status prepare_in_order() {
+    if (tied_ && later_) return Status();
+    Status ready = db_.prepare_once(
+        tied_, select(Times::kEnd) + "finished_at = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3");
+    if (!ready.ok()) return ready;
+    return db_.prepare_once(later_, select(Times::kEnd) +
+                                        "finished_at > ?1 AND finished_at <= ?2 "
+                                        "ORDER BY finished_at, rowid LIMIT ?3");
   }
 
   Status by_rowid(AsidePlace& place, std::size_t room, std::vector<WalkedRow>& rows) {
     const std::string unfinished = tables_.finished_index ? "finished_at IS NULL AND " : "";
     Status ready = db_.prepare_once(
-        by_rowid_, select(false) + unfinished + "rowid > ?1 ORDER BY rowid LIMIT ?2");
+        by_rowid_, select(Times::kAll) + unfinished + "rowid > ?1 ORDER BY rowid LIMIT ?2");
     if (!ready.ok()) return ready;
     by_rowid_.bind(1, place.rowid);
     by_rowid_.bind(2, static_cast<std::int64_t>(room));
-    return take(by_rowid_, rows, &place);
+    return take(by_rowid_, Times::kAll, rows, &place);
   }
 
   // First what shares the value of the place, then what is behind it.
@@ -126,9 +132,9 @@ class FamilyWalk {
     const bool low = place.part == Part::kLow;
     sqlite::Statement& behind = low ? low_ : high_;
     Status ready = db_.prepare_once(
-        equal_, select(false) + "finished_at = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3");
+        equal_, select(Times::kAll) + "finished_at = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3");
     if (ready.ok()) {
-      ready = db_.prepare_once(behind, select(false) + "finished_at > ?1 AND " +
+      ready = db_.prepare_once(behind, select(Times::kAll) + "finished_at > ?1 AND " +
                                            (low ? "finished_at < ?2 " : "?2 ") +
                                            "ORDER BY finished_at, rowid LIMIT ?3");
     }
@@ -137,12 +143,12 @@ class FamilyWalk {
     value.bind_to(equal_, 1);
     equal_.bind(2, place.rowid);
     equal_.bind(3, static_cast<std::int64_t>(room));
-    Status status = take(equal_, rows, &place);
+    Status status = take(equal_, Times::kAll, rows, &place);
     if (!status.ok() || rows.size() == end) return status;
     value.bind_to(behind, 1);
     behind.bind(2, kFirstTime);
     behind.bind(3, static_cast<std::int64_t>(end - rows.size()));
-    return take(behind, rows, &place);
+    return take(behind, Times::kAll, rows, &place);
   }
 
   void next_part(AsidePlace& place, UnixSeconds now) const {
@@ -157,27 +163,36 @@ class FamilyWalk {
     }
   }
 
-  Status take(sqlite::Statement& select, std::vector<WalkedRow>& rows,
+  Status take(sqlite::Statement& select, Times times, std::vector<WalkedRow>& rows,
               AsidePlace* place = nullptr) {
     for (;;) {
       const auto found = select.step();
       if (!found.ok()) return found.status();
       if (!*found) return Status();
-      WalkedRow row{select.integer(0), Cell::of(select, 1), {}, {}, false, false};
-      const Cell ended = Cell::of(select, 2);
-      if (place != nullptr) {
-        place->rowid = row.rowid;
-        if (place->part != Part::kByRowid) place->value = ended;
-      }
-      const Cell times[] = {ended, Cell::of(select, 3), Cell::of(select, 4)};
-      row.time = row_time(read_time(times[0]), read_time(times[1]), read_time(times[2]));
-      row.time_value = times[row.time.column];
+      WalkedRow& row = rows.emplace_back();
+      row.rowid = select.integer(0);
+      row.id = Cell::of(select, 1);
       if (details_) {
-        row.details_in_row = select.integer(5) != 0;
-        row.details_in_table = select.integer(6) != 0;
+        row.details_in_row = select.integer(2) != 0;
+        row.details_in_table = select.integer(3) != 0;
       }
-      rows.push_back(std::move(row));
+      take_times(select, times, row, place);
     }
+  }
+
+  void take_times(const sqlite::Statement& select, Times times, WalkedRow& row, AsidePlace* place) {
+    const int first = details_ ? 4 : 2;
+    Cell ended = Cell::of(select, first);
+    if (place != nullptr) {
+      place->rowid = row.rowid;
+      if (place->part != Part::kByRowid) place->value = ended;
+    }
+    row.time = {read_time(ended), 0};
+    row.time_value = std::move(ended);
+    if (row.time.time.kind != TimeKind::kNone || times == Times::kEnd) return;
+    Cell others[] = {Cell::of(select, first + 1), Cell::of(select, first + 2)};
+    row.time = row_time(row.time.time, read_time(others[0]), read_time(others[1]));
+    row.time_value = std::move(others[row.time.column - 1]);
   }
 
   sqlite::Connection& db_;
