@@ -229,6 +229,20 @@ def check_orders(source, _):
             yield number, "memory_order_relaxed without a comment near it that says why"
 
 
+SEGMENT_FOLDERS = ("include/phlower/segment/", "include/phlower/door/", "tools/purge/")
+STATE_SET = re.compile(r"\bstate\s*=(?!=)\s*[^;]*\bSegmentState\b|(?:\.|->)state\s*=(?!=)")
+
+
+def check_states(source, _):
+    """What becomes of a segment is a move of the table in edit.hpp, which the catalog does."""
+    own = ("edit.hpp", "catalog.hpp", "segment_info.hpp")
+    if not source.name.startswith(SEGMENT_FOLDERS) or source.name.endswith(own):
+        return
+    for number, line in enumerate(source.code_lines, 1):
+        if STATE_SET.search(line) and not re.search(r"\b(const|record|row)\b[^=]*\bstate\b", line):
+            yield number, "sets the state of a segment; Catalog::apply does, by a move of edit.hpp"
+
+
 def umbrella(sources):
     names = sorted(
         s.name[len("include/") :] for s in sources
@@ -257,7 +271,7 @@ def check_tree(sources):
             yield f"{long_name}:1: is shorter now; lower its entry in LONG_FILES"
 
 
-RULES = [check_libraries, check_rooms, check_walls, check_form, check_length, check_behaviour, check_orders]
+RULES = [check_libraries, check_rooms, check_walls, check_form, check_length, check_behaviour, check_orders, check_states]
 
 
 def read_tree(root):
@@ -312,6 +326,9 @@ BAD = [
     ("include/phlower/ring/x.hpp", HEAD + "auto t = C_clock::now();\n", ":3: reads the time"),
     ("include/phlower/ring/x.hpp", HEAD + "inline void f() { usleep(1); }\n", ":3: sleeps"),
     ("include/phlower/ring/x.hpp", HEAD + "\n" * 9 + "auto v = a.load(std::memory_order_relaxed);\n", ":12: memory"),
+    ("include/phlower/segment/x.hpp", HEAD + "void f(S& i) { i.state = SegmentState::kSealed; }\n", ":3: sets the state"),
+    ("tools/purge/x.hpp", HEAD + "void f(S* i, T t) { i->state = t; }\n", ":3: sets the state"),
+    ("include/phlower/door/x.hpp", HEAD + "S s{.state = SegmentState::kSealed};\n", ":3: sets the state"),
     ("include/phlower/phlower.hpp", HEAD, ":1: does not name every header"),
     ("tests/lost_test.cpp", "// A test.\n", ":1: is not built"),
 ]
@@ -321,6 +338,9 @@ FINE = [
     ("include/phlower/ring/x.hpp", HEAD + "// never throw, abort() or assert(x)\nstatic_assert(true);\n"),
     ("include/phlower/ring/x.hpp", HEAD + "// Relaxed: a counter.\nauto v = a.load(std::memory_order_relaxed);\n"),
     ("tools/x.hpp", HEAD + "struct S {\n" + "  int f() { return '{'; }  // }\n" * 80 + "};\n"),
+    ("tools/purge/x.hpp", HEAD + "inline bool f(S& i) { return i.state == SegmentState::kSealed; }\n"),
+    ("include/phlower/segment/x.hpp", HEAD + "const auto state = SegmentState::kSealed;\n"),
+    ("include/phlower/segment/catalog.hpp", HEAD + "void f(S& i) { i.state = 5; }\n"),
     ("tests/data/x.md", "caf\u00e9 /ho" + "me/me \n"),
 ]
 

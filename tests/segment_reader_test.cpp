@@ -38,7 +38,6 @@ class SegmentCopy : public ::testing::Test, protected SegmentRig {
     sealed_.state = state;
     sealed_.rows = rows;
     sealed_.checksum = *checksum_of(path_);
-    if (Status put = catalog->update({sealed_}); !put.ok()) return put;
     return verify_segment(*catalog, sealed_);
   }
   SegmentInfo sealed_;
@@ -56,12 +55,12 @@ TEST_F(SegmentCopy, DoesNotChangeWhileOnlyItsVersionDoes) {
   ASSERT_TRUE(reader.ok());
   EXPECT_FALSE(*reader->changed());
   auto writer = Catalog::open(options.store.path, true);
-  ASSERT_TRUE(writer->update({sealed_}).ok());
+  ASSERT_TRUE(writer->apply({Move::kCorrect, sealed_}).ok());
   EXPECT_FALSE(*reader->changed()) << "the same row again";
-  sealed_.bytes += 1;
-  ASSERT_TRUE(writer->update({sealed_}).ok());
+  sealed_.closed_us += 1;
+  ASSERT_TRUE(writer->apply({Move::kCorrect, sealed_}).ok());
   EXPECT_TRUE(*reader->changed());
-  EXPECT_EQ(reader->find(sealed_.seq)->bytes, sealed_.bytes);
+  EXPECT_EQ(reader->find(sealed_.seq)->closed_us, sealed_.closed_us);
   EXPECT_FALSE(*reader->changed());
 }
 

@@ -194,6 +194,28 @@ TEST_F(SegmentUpkeep, CountsARecordOnceThatComesAgainAfterARollback) {
   EXPECT_EQ(store->segments().totals().too_old, 1u);
 }
 
+// The purge tool beside it, and then the clock leaps: what was closed here is corrected.
+TEST_F(SegmentUpkeep, BringsNothingBackThatAnotherProcessLetGo) {
+  put_many(0, 100, now());
+  tend();
+  ASSERT_EQ(in_state(SegmentState::kSealed), 1u);
+  auto other = Catalog::open(options.store.path, true);
+  ASSERT_TRUE(other.ok());
+  const std::vector<SegmentInfo> known = other->segments();
+  for (const SegmentInfo& info : known) {
+    if (info.state != SegmentState::kSealed) continue;
+    ASSERT_TRUE(other->apply({Move::kExpire, info}).ok());
+    ASSERT_TRUE(std::filesystem::remove(other->path_of(info)));
+    ASSERT_TRUE(other->forget({info.seq}).ok());
+  }
+  clock.jump_wall(std::chrono::minutes(10));
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 0u);
+  EXPECT_FALSE(get(uuid_of(3)));
+  reopen();
+  EXPECT_EQ(store->segments().totals().set_aside, 0u) << "missed, though it went as it should";
+}
+
 TEST_F(SegmentUpkeep, SetsADamagedSegmentAsideAndGoesOn) {
   put_many(0, 100, now());
   tend();

@@ -159,17 +159,11 @@ class FolderPurge {
     auto catalog = Catalog::open(options_.target, true);
     if (!catalog.ok()) return catalog.status();
     std::vector<SegmentInfo> going;
-    for (SegmentInfo info : catalog->segments()) {
-      if (!has_expired(info, options_.retention, now_us())) continue;
-      if (info.state == SegmentState::kAdopted) {
-        announce(info);
-        outcome_.unlinks.push_back(info.path);
-      }
-      info.state = SegmentState::kExpiring;
-      going.push_back(info);
-    }
-    if (!going.empty()) {
-      if (Status status = catalog->update(going); !status.ok()) return status;
+    if (Status status = expire(*catalog, going); !status.ok()) return status;
+    for (const SegmentInfo& info : going) {
+      if (info.state != SegmentState::kAdopted) continue;
+      announce(info);
+      outcome_.unlinks.push_back(info.path);
     }
     if (Status status = remove_beside_engine(*catalog, going); !status.ok()) return status;
     if (!outcome_.failure.empty()) return Status();
@@ -181,6 +175,27 @@ class FolderPurge {
     return Status();
   }
 
+  // As long as the engine is quicker there are others.
+  Status expire(Catalog& catalog, std::vector<SegmentInfo>& going) {
+    for (;; going.clear()) {
+      std::vector<SegmentEdit> edits;
+      for (const SegmentInfo& info : catalog.segments()) {
+        if (!has_expired(info, options_.retention, now_us())) continue;
+        going.push_back(info);
+        edits.push_back({Move::kExpire, info});
+      }
+      const Status status = edits.empty() ? Status() : catalog.apply(edits);
+      if (status.code() != Code::kReload) return status;
+    }
+  }
+
+  static Status finish(KeeperJob& job) {
+    for (;;) {
+      const auto done = job.step();
+      if (!done.ok() || *done) return done.status();
+    }
+  }
+
   // Those that are being read are waited for.
   Status remove_beside_engine(Catalog& catalog, std::vector<SegmentInfo> going) {
     while (!going.empty()) {
@@ -190,17 +205,9 @@ class FolderPurge {
         files.push_back({info.seq, catalog.path_of(info), false});
       }
       RemoveJob job(std::move(files), SegmentSet::pin_file(options_.target));
-      for (bool done = false; !done;) {
-        const auto step = job.step();
-        if (!step.ok()) return step.status();
-        done = *step;
-      }
+      if (Status status = finish(job); !status.ok()) return status;
       FreeJob space(std::move(job.remains));
-      for (bool done = false; !done;) {
-        const auto step = space.step();
-        if (!step.ok()) return step.status();
-        done = *step;
-      }
+      if (Status status = finish(space); !status.ok()) return status;
       std::vector<SegmentInfo> left;
       std::vector<std::int64_t> gone;
       for (std::size_t i = 0; i < going.size(); ++i) {
@@ -213,7 +220,7 @@ class FolderPurge {
           left.push_back(going[i]);
         }
       }
-      if (Status status = catalog.update({}, gone); !status.ok()) return status;
+      if (Status status = catalog.forget(gone); !status.ok()) return status;
       going = std::move(left);
       if (!going.empty() && out_of_time()) return Status();
       if (!going.empty()) std::this_thread::sleep_for(Milliseconds(20));

@@ -156,7 +156,6 @@ inline Result<SegmentInfo> look_to_adopt(const std::string& given, std::int64_t 
   }
   if (Status status = adopt_detail::fold(path); !status.ok()) return status;
   SegmentInfo info;
-  info.state = SegmentState::kAdopted;
   info.closed_us = now_us;
   info.path = path;
   auto opened = AdoptedFile::open(info.path);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,56 +15,15 @@
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/segment/edit.hpp"
 #include "phlower/segment/format/layout.hpp"
 #include "phlower/segment/segment_file.hpp"
+#include "phlower/segment/segment_info.hpp"
 #include "phlower/single/schema.hpp"
 #include "phlower/sqlite/open_reader.hpp"
 #include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower {
-
-/// The life of a segment, in this order. Stored: never renumber.
-enum class SegmentState : std::uint8_t {
-  kSpare = 1,     // made and empty, for the next rotation
-  kWriting = 2,   // takes what is of now
-  kLate = 3,      // takes what belongs to an earlier span
-  kSealing = 4,   // complete, is being sealed
-  kSealed = 5,    // never written again
-  kExpiring = 6,  // no reader looks into it any more; its file is about to go
-  kAdopted = 7,   // a file of another layout, read as it is
-  kSetAside = 8,  // damaged: not read, its file stands in quarantine/
-};
-
-/// A row of the catalog. Times are us since 1970; figures are of the time of sealing, but for
-/// `rows`, which is known once the segment is complete.
-struct SegmentInfo {
-  std::int64_t seq = 0;
-  SegmentFamily family = SegmentFamily::kRows;
-  SegmentState state = SegmentState::kSpare;
-  std::int64_t from_us = 0;    // of its span; both 0 where it has none
-  std::int64_t until_us = 0;   // exclusive
-  std::int64_t oldest_us = 0;  // of its rows
-  std::int64_t newest_us = 0;
-  std::int64_t closed_us = 0;  // when it was complete or adopted
-  std::uint64_t rows = 0;      // rows, or entries of details
-  std::uint64_t details = 0;   // rows with details
-  std::uint64_t bytes = 0;
-  std::uint64_t checksum = 0;
-  std::string path;  // of an adopted file; empty: the usual name
-
-  bool operator==(const SegmentInfo&) const = default;
-  bool open_for_writing() const noexcept {
-    return state == SegmentState::kWriting || state == SegmentState::kLate;
-  }
-  /// Complete, and not yet on its way out.
-  bool closed() const noexcept {
-    return state == SegmentState::kSealed || state == SegmentState::kAdopted;
-  }
-  /// Readers look into it.
-  bool readable() const noexcept {
-    return open_for_writing() || state == SegmentState::kSealing || closed();
-  }
-};
 
 /// Not thread safe. Errors as of sqlite.hpp.
 class Catalog {
@@ -101,12 +61,7 @@ class Catalog {
   const std::string& folder() const noexcept { return folder_; }
   /// In the order of their numbers.
   const std::vector<SegmentInfo>& segments() const noexcept { return segments_; }
-  const SegmentInfo* find(std::int64_t seq) const {
-    for (const SegmentInfo& info : segments_) {
-      if (info.seq == seq) return &info;
-    }
-    return nullptr;
-  }
+  const SegmentInfo* find(std::int64_t seq) const { return find_in(segments_, seq); }
   std::string path_of(const SegmentInfo& info) const {
     return info.path.empty() ? folder_ + "/" + segment_name(info.family, info.seq) : info.path;
   }
@@ -114,24 +69,49 @@ class Catalog {
   std::int64_t next_seq() const noexcept { return next_seq_; }
   void raise_next_seq(std::int64_t above) noexcept { next_seq_ = std::max(next_seq_, above + 1); }
 
-  /// Rows put and rows removed in one transaction, on the disk when this returns. On an error
-  /// nothing has changed.
-  Status update(const std::vector<SegmentInfo>& put, const std::vector<std::int64_t>& remove = {}) {
+  /// Does all edits in one transaction, on the disk when this returns. On an error none is done.
+  /// Errors: kInternal for a move that the table of edit.hpp has not; kReload where another process
+  /// has moved a segment meanwhile: look at `segments` again, they are what is there now.
+  Status apply(std::span<const SegmentEdit> edits) {
     if (Status status = db_.exec("BEGIN IMMEDIATE"); !status.ok()) return status;
-    std::int64_t next = next_seq_;
-    for (const SegmentInfo& info : put) next = std::max(next, info.seq + 1);
-    Status status = write(put, remove, next);
+    std::vector<SegmentInfo> after;
+    std::int64_t next = 0;
+    Status status = work_out(edits, after, next);
+    if (status.ok()) status = write(edits, after, next);
     if (status.ok()) status = db_.exec("COMMIT");
     if (!status.ok()) {
       if (!db_.autocommit()) static_cast<void>(db_.exec("ROLLBACK"));
       return status;
     }
     next_seq_ = stored_next_seq_ = next;
-    apply(put, remove);
+    segments_ = std::move(after);
+    ++revision_;
     // The log begins anew each time, in blocks that the file has already: also on a full disk.
     sqlite3_wal_checkpoint_v2(db_.raw(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-    return note_version();
+    return Status();
   }
+  Status apply(const SegmentEdit& edit) { return apply(std::span(&edit, 1)); }
+
+  /// Files that are gone leave the catalog (T8), but for those that others have told of already.
+  Status forget(const std::vector<std::int64_t>& gone) {
+    for (;;) {
+      std::vector<SegmentEdit> edits;
+      for (const std::int64_t seq : gone) {
+        const SegmentInfo* known = find(seq);
+        if (known != nullptr && state_after(known->state, Move::kGo)) {
+          edits.push_back({Move::kGo, *known});
+        }
+      }
+      Status status = edits.empty() ? Status() : apply(edits);
+      if (status.code() != Code::kReload) return status;
+    }
+  }
+
+  /// Numbers up to the next one are used up, whatever becomes of this process.
+  Status save_next_seq() { return apply(std::span<const SegmentEdit>()); }
+
+  /// Changes whenever `segments` may have.
+  std::uint64_t revision() const noexcept { return revision_; }
 
   /// Whether another process has changed the catalog since it was last loaded. One that only reads
   /// has loaded it anew then.
@@ -166,7 +146,7 @@ class Catalog {
       if (!*row) break;
       const std::int64_t family = select->integer(1);
       const std::int64_t state = select->integer(2);
-      if (family < 0 || family > 1 || state < 1 || state > 8 || select->integer(0) < 1) {
+      if (family < 0 || family > 1 || state < 1 || state > kLastState || select->integer(0) < 1) {
         return Status(Code::kCorrupt, db_.path() + ": segment " +
                                           std::to_string(select->integer(0)) +
                                           " is of no kind that there is");
@@ -174,6 +154,7 @@ class Catalog {
       found.push_back(read(*select));
     }
     segments_ = std::move(found);
+    ++revision_;
     const auto next = segment_file::fact(db_, "next_segment", 1);
     if (!next.ok()) return next.status();
     next_seq_ = std::max(next_seq_, *next);
@@ -184,6 +165,8 @@ class Catalog {
   sqlite::Connection& db() noexcept { return db_; }
 
  private:
+  static constexpr auto kLastState = static_cast<std::int64_t>(kLastSegmentState);
+
   Catalog(std::string folder, sqlite::Connection db)
       : folder_(std::move(folder)), db_(std::move(db)) {}
 
@@ -252,7 +235,26 @@ class Catalog {
     return info;
   }
 
-  Status write(const std::vector<SegmentInfo>& put, const std::vector<std::int64_t>& remove,
+  // What `edits` make of the segments as they are now, with those of other processes.
+  Status work_out(std::span<const SegmentEdit> edits, std::vector<SegmentInfo>& after,
+                  std::int64_t& next) {
+    const auto version = db_.query_integer("PRAGMA data_version");
+    if (!version.ok()) return version.status();
+    const bool others = *version != data_version_;
+    if (Status status = others ? load() : Status(); !status.ok()) return status;
+    after = segments_;
+    next = next_seq_;
+    for (const SegmentEdit& edit : edits) {
+      next = std::max(next, edit.info.seq + 1);
+      const Status done = apply_edit(after, edit);
+      if (done.ok()) continue;
+      return Status(others ? Code::kReload : done.code(),
+                    db_.path() + ": " + std::string(done.message()));
+    }
+    return Status();
+  }
+
+  Status write(std::span<const SegmentEdit> edits, const std::vector<SegmentInfo>& after,
                std::int64_t next) {
     Status status = db_.prepare_once(
         put_,
@@ -266,26 +268,14 @@ class Catalog {
                                 "INSERT INTO phlower_state (key, whole) VALUES (?1, ?2) "
                                 "ON CONFLICT (key) DO UPDATE SET whole = max(whole, ?2)");
     }
-    for (auto info = put.begin(); status.ok() && info != put.end(); ++info) {
-      const std::int64_t values[] = {info->seq,
-                                     static_cast<std::int64_t>(info->family),
-                                     static_cast<std::int64_t>(info->state),
-                                     info->from_us,
-                                     info->until_us,
-                                     info->oldest_us,
-                                     info->newest_us,
-                                     info->closed_us,
-                                     static_cast<std::int64_t>(info->rows),
-                                     static_cast<std::int64_t>(info->details),
-                                     static_cast<std::int64_t>(info->bytes),
-                                     static_cast<std::int64_t>(info->checksum)};
-      for (int i = 0; i < 12; ++i) put_.bind(i + 1, values[i]);
-      put_.bind(13, std::string_view(info->path));
-      status = put_.run();
-    }
-    for (auto seq = remove.begin(); status.ok() && seq != remove.end(); ++seq) {
-      remove_.bind(1, *seq);
-      status = remove_.run();
+    for (auto edit = edits.begin(); status.ok() && edit != edits.end(); ++edit) {
+      const SegmentInfo* info = find_in(after, edit->info.seq);
+      if (info != nullptr) {
+        status = put(*info);
+      } else {
+        remove_.bind(1, edit->info.seq);
+        status = remove_.run();
+      }
     }
     if (status.ok() && next != stored_next_seq_) {
       set_fact_.bind(1, std::string_view("next_segment"));
@@ -295,20 +285,28 @@ class Catalog {
     return status;
   }
 
-  void apply(const std::vector<SegmentInfo>& put, const std::vector<std::int64_t>& remove) {
-    for (const std::int64_t seq : remove) {
-      std::erase_if(segments_, [&](const SegmentInfo& info) { return info.seq == seq; });
-    }
-    for (const SegmentInfo& info : put) {
-      auto at = std::lower_bound(
-          segments_.begin(), segments_.end(), info.seq,
-          [](const SegmentInfo& known, std::int64_t seq) { return known.seq < seq; });
-      if (at != segments_.end() && at->seq == info.seq) {
-        *at = info;
-      } else {
-        segments_.insert(at, info);
-      }
-    }
+  Status put(const SegmentInfo& info) {
+    const std::int64_t values[] = {info.seq,
+                                   static_cast<std::int64_t>(info.family),
+                                   static_cast<std::int64_t>(info.state),
+                                   info.from_us,
+                                   info.until_us,
+                                   info.oldest_us,
+                                   info.newest_us,
+                                   info.closed_us,
+                                   static_cast<std::int64_t>(info.rows),
+                                   static_cast<std::int64_t>(info.details),
+                                   static_cast<std::int64_t>(info.bytes),
+                                   static_cast<std::int64_t>(info.checksum)};
+    for (int i = 0; i < 12; ++i) put_.bind(i + 1, values[i]);
+    put_.bind(13, std::string_view(info.path));
+    return put_.run();
+  }
+
+  static const SegmentInfo* find_in(const std::vector<SegmentInfo>& segments, std::int64_t seq) {
+    const auto at = std::find_if(segments.begin(), segments.end(),
+                                 [seq](const SegmentInfo& info) { return info.seq == seq; });
+    return at != segments.end() ? &*at : nullptr;
   }
 
   std::string folder_;
@@ -318,6 +316,7 @@ class Catalog {
   std::int64_t next_seq_ = 1;
   std::int64_t stored_next_seq_ = 0;
   std::int64_t data_version_ = 0;
+  std::uint64_t revision_ = 1;
   bool reads_ = false;  // and nothing else
 };
 

@@ -115,7 +115,7 @@ inline Status SegmentSet::made(const MakeJob& job) {
   SegmentInfo info;
   info.seq = job.seq;
   info.family = job.family;
-  return catalog_->update({info});
+  return catalog_->apply({Move::kMake, info});
 }
 
 inline Status SegmentSet::has_sealed(const SealJob& job) {
@@ -123,7 +123,6 @@ inline Status SegmentSet::has_sealed(const SealJob& job) {
   if (known == nullptr || known->state != SegmentState::kSealing) return Status();
   SegmentInfo info = *known;
   const Sealed& sealed = job.sealing.sealed();
-  info.state = SegmentState::kSealed;
   info.rows = sealed.rows;
   info.details = sealed.details;
   info.oldest_us = sealed.oldest_us;
@@ -131,7 +130,8 @@ inline Status SegmentSet::has_sealed(const SealJob& job) {
   info.bytes = sealed.bytes;
   info.checksum = sealed.checksum;
   ++generation_;
-  return catalog_->update({info});
+  const Status noted = catalog_->apply({Move::kSeal, info});
+  return noted.code() == Code::kReload ? Status() : noted;  // somebody set it aside meanwhile
 }
 
 // What is gone leaves the catalog, all at once; the first error that is more than a reader in the
@@ -142,7 +142,7 @@ inline Status SegmentSet::has_removed(RemoveJob& job, MonoTime retry) {
   for (std::size_t i = 0; i < job.files.size(); ++i) {
     if (job.result(i).ok()) gone.push_back(job.files[i].seq);
   }
-  const Status noted = gone.empty() ? Status() : catalog_->update({}, gone);
+  const Status noted = catalog_->forget(gone);
   Status worst = noted;
   for (std::size_t i = 0; i < job.files.size(); ++i) {
     const Status result = job.result(i).ok() ? noted : job.result(i);

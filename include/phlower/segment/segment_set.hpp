@@ -106,7 +106,7 @@ class SegmentSet {
   void set_retention(const RetentionOptions& retention) { options_.retention = retention; }
   void set_disk(const DiskOptions& disk) { options_.disk = disk; }
   /// Changes whenever a segment comes, goes or changes its state.
-  std::uint64_t generation() const noexcept { return generation_; }
+  std::uint64_t generation() const noexcept { return generation_ + catalog_->revision(); }
   FamilyWriters<RowsWriter>& rows() noexcept { return rows_; }
   FamilyWriters<DetailsWriter>& details() noexcept { return details_; }
   RowsWriter& active_rows() noexcept { return *rows_.active.writer; }
@@ -209,6 +209,7 @@ class SegmentSet {
                                          std::int64_t at_us);
 
   // Upkeep.
+  Result<std::uint64_t> tend_one(MonoTime now);
   Result<std::uint64_t> tend_jobs();
   Status finish_job(KeeperJob& job);
   Status made(const MakeJob& job);

@@ -53,7 +53,7 @@ inline Status SegmentSet::adopt() {
   auto info = look_to_adopt(path, now_us());
   if (!info.ok()) return info.status().with_context("store.adopt");
   info->seq = catalog_->next_seq();
-  if (Status status = catalog_->update({*info}); !status.ok()) return status;
+  if (Status status = catalog_->apply({Move::kAdopt, *info}); !status.ok()) return status;
   closed_here_.insert(info->seq);
   auto set = catalog_->db().prepare(segment_file::kSetFact);
   if (!set.ok()) return set.status();
@@ -144,7 +144,7 @@ inline Status SegmentSet::look_at_stranger(const std::string& name) {
     if (rows.ok() && *rows == 0) {
       *db = sqlite::Connection();
       // Not used again though it leaves no trace; on a full disk it is.
-      static_cast<void>(catalog_->update({}));
+      static_cast<void>(catalog_->save_next_seq());
       for (const char* side : {"", "-wal", "-shm"}) ::unlink((path + side).c_str());
       return Status();
     }
@@ -156,7 +156,7 @@ inline Status SegmentSet::look_at_stranger(const std::string& name) {
 
 inline Status SegmentSet::set_aside(std::int64_t seq, const Status& why) {
   const SegmentInfo* info = catalog_->find(seq);
-  if (info == nullptr || info->state == SegmentState::kSetAside) return Status();
+  if (info == nullptr || !state_after(info->state, Move::kSetAside)) return Status();
   log_.error("segment {} is damaged and set aside in quarantine, {} rows: {}", seq, info->rows,
              why.message());
   if (Status status = set_segment_aside(*catalog_, *info); !status.ok()) return status;
@@ -179,7 +179,8 @@ inline Status SegmentSet::check_present(const SegmentInfo& info) {
     log_.error("{}: this segment is missing; {} rows are lost", path, info.rows);
     ++totals_.set_aside;
   }
-  return catalog_->update({}, {info.seq});
+  const Status noted = catalog_->apply({Move::kMiss, info});
+  return noted.code() == Code::kReload ? Status() : noted;  // whoever let it go has told already
 }
 
 inline Status SegmentSet::take_up(const SegmentInfo& info) {
@@ -238,11 +239,10 @@ inline Result<SegmentInfo> SegmentSet::make_segment(SegmentFamily family) {
   SegmentInfo info;
   info.seq = catalog_->next_seq();
   info.family = family;
-  info.state = SegmentState::kSpare;
   const std::string path = catalog_->path_of(info);
   Status status = segment_file::create(path, family, now_us());
-  if (status.ok()) status = catalog_->update({info});
-  if (status.ok()) return info;
+  if (status.ok()) status = catalog_->apply({Move::kMake, info});
+  if (status.ok()) return *catalog_->find(info.seq);
   ::unlink(path.c_str());  // a full disk would be fuller after each try
   catalog_->raise_next_seq(info.seq);
   return status;
@@ -297,25 +297,25 @@ Status SegmentSet::activate(FamilyWriters<Writer>& family, const SegmentInfo& sp
     }
   }
   SegmentInfo next = spare;
-  next.state = SegmentState::kWriting;
   next.from_us = span_begin(now_us(), span);
   next.until_us = next.from_us + span;
-  std::vector<SegmentInfo> put{next};
+  std::vector<SegmentEdit> edits{{Move::kActivate, next}};
+  SegmentInfo before;
   if (old.writer) {
-    put.push_back(*catalog_->find(old.writer->file().seq()));
-    put.back().state = old_stays_late ? SegmentState::kLate : SegmentState::kSealing;
-    put.back().rows = old.writer->rows();
-    put.back().closed_us = now_us();
+    before = *catalog_->find(old.writer->file().seq());
+    before.rows = old.writer->rows();
+    before.closed_us = now_us();
+    edits.push_back({old_stays_late ? Move::kKeepForLate : Move::kClose, before});
   }
-  if (Status status = catalog_->update(put); !status.ok()) return status;
-  if (old.writer && !old_stays_late) closed_here_.insert(put.back().seq);
+  if (Status status = catalog_->apply(edits); !status.ok()) return status;
+  if (old.writer && !old_stays_late) closed_here_.insert(before.seq);
   if (old.writer && old_stays_late) {
     family.late.push_back(std::move(old));
   } else if (old.writer) {
     if (on_close_) on_close_(old.writer->file().seq());
     old.writer->file().leave_log();
     old.writer.reset();
-    post_seal(put.back());
+    post_seal(before);
   }
   old = {*std::move(writer), next.from_us, next.until_us, clock_.mono(), false};
   ++generation_;
@@ -357,10 +357,10 @@ Result<OpenSegment<Writer>*> SegmentSet::open_late(FamilyWriters<Writer>& family
   if (!made.ok()) return made.status();
   const std::int64_t span = span_us(options_.retention, kind);
   SegmentInfo info = *made;
-  info.state = SegmentState::kLate;
+  const Move move = info.state == SegmentState::kLate ? Move::kSpanAgain : Move::kTakeLate;
   info.from_us = span_begin(at_us, span);
   info.until_us = std::min(info.from_us + span, family.active.from_us);
-  if (Status status = catalog_->update({info}); !status.ok()) return status;
+  if (Status status = catalog_->apply({move, info}); !status.ok()) return status;
   if (Status status = open_segment(info, family); !status.ok()) return status;
   return &family.late.back();
 }

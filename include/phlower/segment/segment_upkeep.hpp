@@ -14,6 +14,12 @@ inline bool SegmentSet::tend_due(MonoTime now) {
 }
 
 inline Result<std::uint64_t> SegmentSet::tend(MonoTime now) {
+  const auto changed = tend_one(now);
+  // Another process was quicker with a segment: what is to do now is seen at the next step.
+  return changed.status().code() == Code::kReload ? Result<std::uint64_t>(1) : changed;
+}
+
+inline Result<std::uint64_t> SegmentSet::tend_one(MonoTime now) {
   if (keeper_.step()) return 0;
   if (keeper_.has_done()) return tend_jobs();
   if (!damaged_.empty()) return tend_damage();
@@ -58,7 +64,7 @@ Result<std::uint64_t> SegmentSet::tend_family(FamilyWriters<Writer>& family, Seg
     SegmentInfo info = *catalog_->find(active.writer->file().seq());
     info.from_us = span_begin(wall_us, span);
     info.until_us = info.from_us + span;
-    if (Status status = catalog_->update({info}); !status.ok()) return status;
+    if (Status status = catalog_->apply({Move::kSpanAgain, info}); !status.ok()) return status;
     active.from_us = info.from_us;
     active.until_us = info.until_us;
     return 1;
@@ -96,10 +102,9 @@ inline Status SegmentSet::rotate(SegmentFamily kind, Complete why) {
 template <class Writer>
 Status SegmentSet::close_late(FamilyWriters<Writer>& family, std::size_t at) {
   SegmentInfo info = *catalog_->find(family.late[at].writer->file().seq());
-  info.state = SegmentState::kSealing;
   info.rows = family.late[at].writer->rows();
   info.closed_us = now_us();
-  if (Status status = catalog_->update({info}); !status.ok()) return status;
+  if (Status status = catalog_->apply({Move::kClose, info}); !status.ok()) return status;
   closed_here_.insert(info.seq);
   if (on_close_) on_close_(info.seq);
   family.late[at].writer->file().leave_log();
@@ -147,25 +152,25 @@ inline Status SegmentSet::look_at_clock(MonoTime now) {
 // What this engine closed was closed as long ago as before, whatever the clock said then: without
 // this, segments closed under a clock that was behind would go too early.
 inline Status SegmentSet::move_closed(std::int64_t by_us) {
-  std::vector<SegmentInfo> put;
+  std::vector<SegmentEdit> edits;
   for (const SegmentInfo& info : catalog_->segments()) {
-    if (!closed_here_.contains(info.seq)) continue;
-    put.push_back(info);
-    put.back().closed_us += by_us;
+    if (!closed_here_.contains(info.seq) || !state_after(info.state, Move::kCorrect)) continue;
+    edits.push_back({Move::kCorrect, info});
+    edits.back().info.closed_us += by_us;
   }
-  return put.empty() ? Status() : catalog_->update(put);
+  return edits.empty() ? Status() : catalog_->apply(edits);
 }
 
 // Nothing was closed in the future: the clock was ahead. Else such a file would stay until then.
 inline Status SegmentSet::correct_closed(std::int64_t wall_us) {
-  std::vector<SegmentInfo> put;
+  std::vector<SegmentEdit> edits;
   for (const SegmentInfo& info : catalog_->segments()) {
     if (!info.closed() || info.closed_us <= wall_us + upkeep_detail::kLeapUs) continue;
-    put.push_back(info);
-    put.back().closed_us = wall_us;
+    edits.push_back({Move::kCorrect, info});
+    edits.back().info.closed_us = wall_us;
     closed_here_.insert(info.seq);
   }
-  return put.empty() ? Status() : catalog_->update(put);
+  return edits.empty() ? Status() : catalog_->apply(edits);
 }
 
 inline bool SegmentSet::may_post(std::int64_t seq, MonoTime now) const {
@@ -206,11 +211,14 @@ inline Result<std::uint64_t> SegmentSet::tend_cap() {
 // From here on no reader sees them; their files go when nobody has them pinned.
 inline Status SegmentSet::let_go(const std::vector<std::int64_t>& going, bool early) {
   std::vector<SegmentInfo> put;
+  std::vector<SegmentEdit> edits;
   for (const std::int64_t seq : going) {
-    put.push_back(*catalog_->find(seq));
-    put.back().state = SegmentState::kExpiring;
+    const SegmentInfo* known = catalog_->find(seq);
+    if (known == nullptr) continue;
+    put.push_back(*known);
+    edits.push_back({Move::kExpire, *known});
   }
-  const Status noted = catalog_->update(put);
+  const Status noted = catalog_->apply(edits);
   // Without room for the catalog an expired file goes all the same: no reader shows its rows, and a
   // start that does not find it knows why.
   if (!noted.ok() && (early || noted.code() != Code::kDiskFull)) return noted;

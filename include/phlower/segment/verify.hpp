@@ -98,14 +98,19 @@ inline Status move_to_quarantine(const std::string& path) {
   return Status();
 }
 
-/// Takes a damaged segment out of the history; what is whole goes on. An adopted file stays where
-/// it is.
+/// Takes a damaged segment out of the history (T10, T11); what is whole goes on. An adopted file
+/// stays where it is. Nothing where the segment is in another state than `info` by now.
 inline Status set_segment_aside(Catalog& catalog, SegmentInfo info) {
-  const bool missing = !open_detail::exists(catalog.path_of(info));
-  info.state = SegmentState::kSetAside;
-  Status status = missing ? catalog.update({}, {info.seq}) : catalog.update({info});
+  const std::string path = catalog.path_of(info);
+  const bool missing = !open_detail::exists(path);
+  Status status;
+  do {
+    const SegmentInfo* known = catalog.find(info.seq);
+    if (known == nullptr || known->state != info.state) return Status();
+    status = catalog.apply({missing ? Move::kMiss : Move::kSetAside, info});
+  } while (status.code() == Code::kReload);
   if (!status.ok() || missing || !info.path.empty()) return status;
-  return move_to_quarantine(catalog.path_of(info));
+  return move_to_quarantine(path);
 }
 
 }  // namespace phlower
