@@ -116,9 +116,9 @@ TEST_F(SegmentLeftovers, TheLogOfASegmentThatSomebodyTookIsKept) {
     ASSERT_TRUE(catalog.ok());
     SegmentInfo info;
     info.seq = 77;
-    info.state = SegmentState::kLate;
     info.rows = 5;
-    ASSERT_TRUE(catalog->update({info}).ok());
+    ASSERT_TRUE(catalog->apply({Move::kMake, info}).ok());
+    ASSERT_TRUE(catalog->apply({Move::kTakeLate, info}).ok());
   }
   leave(file + "-wal", "rows, perhaps");
   ASSERT_TRUE(open().ok());
