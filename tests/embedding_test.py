@@ -65,7 +65,9 @@ class Embedding(unittest.TestCase):
         place = self.place("readme")
         (place / "program.cpp").write_text(
             block("README.md", "cpp") + "#include <phlower/config/options_yaml.hpp>\n#include <phlower/version.hpp>\n"
-            'int main() { return phlower::parse_options("ring: {size: 32MiB}", PHLOWER_VERSION).ok() ? 0 : 1; }\n')
+            'int main() {\n  phlower::SystemClock clock;\n'
+            '  const bool said = tidy("none.db", clock).status.code() == phlower::Code::kNotFound;\n'
+            '  return said && phlower::parse_options("ring: {size: 32MiB}", PHLOWER_VERSION).ok() ? 0 : 1;\n}\n')
         run(CXX, "-std=c++20", "program.cpp", "-o", "program", *self.flags("phlower"), cwd=place)
         run("./program", cwd=place)
         version = next((self.work / "root").rglob("version.hpp")).read_text()

@@ -72,7 +72,7 @@ class Talk(PurgeToolCase):
                 ([self.db, "--invocations-older-than", "-5h"], "--invocations-older-than"),
                 ([self.db, "--details-older-than", "200h"], "--details-older-than"),
                 ([self.db, "--dry-run", "--reclaim"], "--reclaim"),
-                ([self.db, "--baseline", "older"], "--baseline"),
+                ([self.db, "--baseline", "monolith"], "--baseline"),
                 ([self.db, "--config", bad], "bad.yaml:2:3"),
                 ([self.db, "--config", for_ever], "keep_forever"),
                 ([self.db, "--config", self.path("none.yaml")], "none.yaml")):

@@ -40,12 +40,12 @@ inline std::string progress_line(const ProgressFigures& now, double per_second) 
   return line + "  lock " + format_duration(now.hold);
 }
 
-/// Draws the line at most four times a second. Not thread safe.
+/// Draws the line. Not thread safe.
 class Progress {
  public:
   explicit Progress(bool quiet) : line_(quiet) {}
 
-  bool due(MonoTime now) { return line_.due(now); }
+  bool visible() const { return line_.visible(); }
 
   void show(const ProgressFigures& now) {
     const double seconds = std::chrono::duration<double>(now.elapsed - last_elapsed_).count();

@@ -21,6 +21,9 @@ class StatusLine {
   StatusLine& operator=(const StatusLine&) = delete;
   ~StatusLine() { clear(); }
 
+  /// Whether anybody can see it.
+  bool visible() const { return on_; }
+
   /// True at most four times a second, and never where nobody looks.
   bool due(MonoTime now) {
     if (!on_ || now < next_) return false;

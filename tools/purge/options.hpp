@@ -9,38 +9,21 @@
 
 #include "cli/cli.hpp"
 #include "cli/find_data.hpp"
-#include "phlower/config/options.hpp"
+#include "phlower/door/maintenance_options.hpp"
 #include "phlower/ground/units.hpp"
-#include "replay/old_purge.hpp"
 
 namespace phlower::tools {
 
-/// Larger than an engine's: nobody waits for this tool's checkpoints, and a page that is changed
-/// several times between two of them is moved once.
-inline StoreOptions purge_store_options() {
-  StoreOptions store;
-  store.wal_soft_bytes = 48u << 20;
-  store.cache_bytes = 128u << 20;
-  return store;
-}
+enum class PurgeWork : std::uint8_t { kPurge, kDryRun, kVerify, kRescue, kDryRescue };
 
 struct PurgeOptions {
   CommonOptions common;
-  std::string target;
   std::string target_from;  // what named it; empty: the command line
-  RetentionOptions retention;
-  // Where neither is given, a folder goes by what its engine was told.
-  bool rows_given = false;
-  bool details_given = false;
-  StoreOptions store = purge_store_options();
-  Nanoseconds slice = Milliseconds(8);
-  std::uint32_t duty_percent = 90;
-  std::optional<Nanoseconds> max_time;
-  bool reclaim = false;
+  PurgeWork work = PurgeWork::kPurge;
   bool dry_run = false;
   bool verify = false;
   std::optional<Hours> rescue;
-  std::optional<OldWay> baseline;
+  MaintenanceOptions how;
 };
 
 inline constexpr std::string_view kPurgeExamples =
@@ -67,12 +50,12 @@ inline constexpr std::string_view kPurgeExamples =
 /// What was written, before it is understood.
 struct PurgeText {
   std::string rescue;
-  std::string invocations, details, slice, duty, max_time, config, baseline;
+  std::string invocations, details, slice, duty, max_time, config;
 };
 
 inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
   app.add_option(
-         "TARGET", options.target,
+         "TARGET", options.how.path,
          "a Phlower data folder or database file; others may have it open (default: the folder of "
          "PHLOWER_DATA, of store.path in --config or in /etc/phlower/phlower.yaml)")
       ->type_name(" ");
@@ -93,7 +76,7 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
                  "share of time the write lock may be held while others have the file open, 10% to "
                  "100% (default: 90%)")
       ->type_name("SHARE");
-  app.add_flag("--reclaim", options.reclaim, "give free pages back to the file system");
+  app.add_flag("--reclaim", options.how.reclaim, "give free pages back to the file system");
   app.add_option("--max-time", text.max_time, "stop after this long, as 10min (default: never)")
       ->type_name("DURATION");
   app.add_flag(
@@ -109,9 +92,6 @@ inline void declare(CLI::App& app, PurgeOptions& options, PurgeText& text) {
                  "agent.yaml "
                  "names; options given beside it win")
       ->type_name("FILE");
-  app.add_option("--baseline", text.baseline,
-                 "purge as the store of old, to compare: monolith or batch50k")
-      ->type_name("WAY");
 }
 
 namespace detail {
@@ -133,38 +113,27 @@ inline Status read_hours(const char* name, const std::string& text, Hours& out) 
   return Status();
 }
 
-inline Status read_slice(const PurgeText& text, PurgeOptions& options) {
+inline Status read_slice(const PurgeText& text, MaintenanceOptions& how) {
   if (!text.slice.empty()) {
     const auto read = parse_duration(text.slice);
     if (!read.ok()) return read.status().with_context("--slice");
     if (*read < Milliseconds(1) || *read > Milliseconds(100)) {
       return wrong_usage("--slice: '" + text.slice + "' is out of range, 1ms to 100ms");
     }
-    options.slice = *read;
+    how.slice = *read;
   }
   if (!text.duty.empty()) {
     const auto read = parse_percent(text.duty);
     if (!read.ok()) return read.status().with_context("--duty");
     if (*read < 10) return wrong_usage("--duty: '" + text.duty + "' is out of range, 10% to 100%");
-    options.duty_percent = *read;
+    how.duty_percent = *read;
   }
   if (!text.max_time.empty()) {
     const auto read = parse_duration(text.max_time);
     if (!read.ok()) return read.status().with_context("--max-time");
     if (read->count() == 0) return wrong_usage("--max-time: must be longer than 0s");
-    options.max_time = *read;
+    how.max_time = *read;
   }
-  return Status();
-}
-
-inline Status read_config(const std::string& path, PurgeOptions& options) {
-  if (path.empty()) return Status();
-  const auto loaded = load_engine_config(path);
-  if (!loaded.ok()) return loaded.status();
-  options.retention = loaded->options.retention;
-  options.store = loaded->options.store;
-  options.slice = loaded->options.schedule.slice;
-  options.duty_percent = loaded->options.schedule.duty_percent;
   return Status();
 }
 
@@ -173,7 +142,7 @@ inline Status read_config(const std::string& path, PurgeOptions& options) {
 /// names.
 inline Status find_target(const PurgeText& text, const Surroundings& around,
                           PurgeOptions& options) {
-  if (!options.target.empty()) return Status();
+  if (!options.how.path.empty()) return Status();
   auto found = find_data({"", text.config}, around);
   if (!found.ok()) return found.status();
   std::error_code error;
@@ -182,8 +151,64 @@ inline Status find_target(const PurgeText& text, const Surroundings& around,
                        (found->named ? "; " + found->path + " (" + found->from + ") is no folder"
                                      : "; nothing else names a folder (" + found->from + ")"));
   }
-  options.target = std::move(found->path);
+  options.how.path = std::move(found->path);
   options.target_from = std::move(found->from);
+  return Status();
+}
+
+/// The retention that the words and the configuration name; what neither names is left open.
+inline Status read_retention(const PurgeText& text, MaintenanceOptions& how) {
+  RetentionOptions retention;
+  if (!text.config.empty()) {
+    const auto loaded = load_engine_config(text.config);
+    if (!loaded.ok()) return loaded.status();
+    retention = loaded->options.retention;
+    how.store = loaded->options.store;
+    how.slice = loaded->options.schedule.slice;
+    how.duty_percent = loaded->options.schedule.duty_percent;
+  }
+  const bool own = !text.invocations.empty() || !text.details.empty();
+  Status status = read_hours("--invocations-older-than", text.invocations, retention.invocations);
+  if (status.ok()) status = read_hours("--details-older-than", text.details, retention.details);
+  if (!status.ok()) return status;
+  if (retention.keep_forever && !own) {
+    return wrong_usage(text.config +
+                       ": retention.keep_forever is true: nothing would be purged; "
+                       "give --invocations-older-than to purge nevertheless");
+  }
+  const bool rows_given = !text.config.empty() || !text.invocations.empty();
+  const bool known = rows_given || !std::filesystem::is_directory(how.path);
+  // Details go with their row; only asking for the opposite is a mistake.
+  if (known && !text.details.empty() && retention.details > retention.invocations) {
+    return wrong_usage("--details-older-than: details cannot outlive their row (" +
+                       exact_duration(retention.invocations) + ")");
+  }
+  if (rows_given) how.invocations = retention.invocations;
+  if (!text.config.empty() || !text.details.empty()) how.details = retention.details;
+  return Status();
+}
+
+/// What is to be done. What does not go together is a mistake.
+inline Status read_work(const PurgeText& text, PurgeOptions& options) {
+  if (!text.rescue.empty()) {
+    Hours hours{1};
+    if (Status status = read_hours("--rescue", text.rescue, hours); !status.ok()) return status;
+    options.rescue = hours;
+  }
+  if ((options.verify || options.rescue) &&
+      (options.how.reclaim || (options.verify && options.rescue))) {
+    return wrong_usage("--verify and --rescue stand alone; --rescue goes with --dry-run");
+  }
+  if (options.verify && options.dry_run) {
+    return wrong_usage("--verify writes nothing but what it sets aside; it has no --dry-run");
+  }
+  if (options.dry_run && options.how.reclaim) {
+    return wrong_usage("--dry-run and --reclaim exclude each other");
+  }
+  options.work = options.verify    ? PurgeWork::kVerify
+                 : !options.rescue ? (options.dry_run ? PurgeWork::kDryRun : PurgeWork::kPurge)
+                 : options.dry_run ? PurgeWork::kDryRescue
+                                   : PurgeWork::kRescue;
   return Status();
 }
 
@@ -191,61 +216,11 @@ inline Status find_target(const PurgeText& text, const Surroundings& around,
 
 /// What the words mean together. Every error is wrong usage: exit 2.
 inline Status understand(const PurgeText& text, const Surroundings& around, PurgeOptions& options) {
-  using detail::wrong_usage;
-  if (Status status = detail::find_target(text, around, options); !status.ok()) return status;
-  if (Status status = detail::read_config(text.config, options); !status.ok()) return status;
-  options.store.path = options.target;
-  options.rows_given = !text.config.empty() || !text.invocations.empty();
-  options.details_given = !text.config.empty() || !text.details.empty();
-  const bool own_retention = !text.invocations.empty() || !text.details.empty();
-  if (own_retention) options.retention.keep_forever = false;
-  RetentionOptions& retention = options.retention;
-  Status status =
-      detail::read_hours("--invocations-older-than", text.invocations, retention.invocations);
-  if (status.ok()) {
-    status = detail::read_hours("--details-older-than", text.details, retention.details);
-  }
-  if (!status.ok()) return status;
-  if (retention.details > retention.invocations) {
-    // Details go with their row; only asking for the opposite is a mistake.
-    const bool known = options.rows_given || !std::filesystem::is_directory(options.target);
-    if (!text.details.empty() && known) {
-      return wrong_usage("--details-older-than: details cannot outlive their row (" +
-                         exact_duration(retention.invocations) + ")");
-    }
-    retention.details = retention.invocations;
-  }
-  if (retention.keep_forever) {
-    return wrong_usage(text.config +
-                       ": retention.keep_forever is true: nothing would be purged; "
-                       "give --invocations-older-than to purge nevertheless");
-  }
-  if (status = detail::read_slice(text, options); !status.ok()) return status;
-  if (text.baseline == "monolith") {
-    options.baseline = OldWay::kMonolith;
-  } else if (text.baseline == "batch50k") {
-    options.baseline = OldWay::kBatch50k;
-  } else if (!text.baseline.empty()) {
-    return wrong_usage("--baseline: '" + text.baseline + "' is neither monolith nor batch50k");
-  }
-  if (options.baseline && (options.dry_run || options.reclaim)) {
-    return wrong_usage("--baseline goes with neither --dry-run nor --reclaim");
-  }
-  if (!text.rescue.empty()) {
-    Hours hours{1};
-    if (status = detail::read_hours("--rescue", text.rescue, hours); !status.ok()) return status;
-    options.rescue = hours;
-  }
-  if ((options.verify || options.rescue) &&
-      (options.baseline || options.reclaim || (options.verify && options.rescue))) {
-    return wrong_usage("--verify and --rescue stand alone; --rescue goes with --dry-run");
-  }
-  if (options.verify && options.dry_run) {
-    return wrong_usage("--verify writes nothing but what it sets aside; it has no --dry-run");
-  }
-  if (options.dry_run && options.reclaim)
-    return wrong_usage("--dry-run and --reclaim exclude each other");
-  return Status();
+  Status status = detail::find_target(text, around, options);
+  if (status.ok()) status = detail::read_retention(text, options.how);
+  if (status.ok()) status = detail::read_slice(text, options.how);
+  if (status.ok()) status = detail::read_work(text, options);
+  return status;
 }
 
 }  // namespace phlower::tools

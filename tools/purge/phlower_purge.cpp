@@ -1,113 +1,77 @@
-// phlower-purge: deletes what has expired from a Phlower database, also while others use it.
-#include <sys/stat.h>
-
+// phlower-purge: deletes what has expired from a Phlower history, also while others use it.
 #include <cstdio>
-#include <filesystem>
-#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cli/cli.hpp"
+#include "cli/progress.hpp"
 #include "cli/signals.hpp"
-#include "phlower/ground/clock.hpp"
-#include "phlower/single/single_store.hpp"
-#include "phlower/sqlite/lock_holders.hpp"
-#include "purge/baseline.hpp"
-#include "purge/folder.hpp"
+#include "phlower/door/maintenance.hpp"
 #include "purge/options.hpp"
 #include "purge/outcome.hpp"
-#include "purge/run.hpp"
 
 namespace phlower::tools {
 namespace {
 
-Status check_target(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return Status::from_errno(path);
-  if (S_ISDIR(info.st_mode)) return Status();
-  if (!S_ISREG(info.st_mode)) return Status(Code::kNotOurs, path + ": is no regular file");
-  return Status();
-}
-
-/// Opens; while somebody holds a lock that opening needs, tries again.
-Result<std::unique_ptr<SingleStore>> open_store(const PurgeOptions& options, OpenMode mode,
-                                                Clock& clock) {
-  const MonoTime begin = clock.mono();
-  const Nanoseconds patience = options.max_time.value_or(kLockedForEver);
-  for (;;) {
-    auto store = SingleStore::open(options.store, options.retention, mode);
-    if (store.ok() || store.status().code() != Code::kBusy) return store;
-    if (stop_requested() || clock.mono() - begin >= patience) {
-      return Status(Code::kBusy, options.target + ": locked by " + whoever_locks(options.target) +
-                                     "; gave up after " + format_duration(clock.mono() - begin));
-    }
-    std::this_thread::sleep_for(Milliseconds(20));
+std::string_view name_of(MaintenanceProgress::Unit unit) {
+  switch (unit) {
+    case MaintenanceProgress::Unit::kDeletedRows: return "deleted";
+    case MaintenanceProgress::Unit::kFreedBytes: return "bytes given back";
+    case MaintenanceProgress::Unit::kRowsLookedAt: return "rows looked at";
   }
+  return "";
 }
 
-// Whoever declared ON DELETE CASCADE must know that it does not happen here.
-void note_references(SingleStore& store, PurgeOutcome& outcome) {
-  const std::string tables = store.referring_tables();
-  if (tables.empty()) return;
-  outcome.notes.push_back(store.path() +
-                          ": foreign keys are not enforced, as is SQLite's default; " +
-                          "rows that refer to what is deleted stay in: " + tables);
-}
-
-Status dry_run(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
-  outcome.dry_run = true;
-  const MonoTime begin = clock.mono();
-  const WallTime now = clock.wall();
-  auto store = open_store(options, OpenMode::kReadOnly, clock);
-  if (!store.ok()) return store.status();
-  note_references(**store, outcome);
-  Progress progress(options.common.quiet);
-  for (bool more = true; more;) {
-    if (stop_requested()) {
-      outcome.failure = "stopped by a signal";
-      return Status();
-    }
-    // Short steps: a long read would keep the log of the process that writes from starting anew.
-    const auto totals = (*store)->census_some(now, 2000);
-    if (!totals.ok()) return totals.status();
-    outcome.invocations = totals->invocations;
-    outcome.details = totals->details;
-    more = totals->more;
-    outcome.elapsed = clock.mono() - begin;
-    if (progress.due(clock.mono())) {
-      const std::uint64_t all = (*store)->purge_backlog_rows(now);
-      progress.show({"rows looked at", totals->examined,
-                     all > totals->examined ? all - totals->examined : 0, outcome.elapsed});
-    }
+/// Has the run tell the terminal how far it is, and stop at a signal.
+void attach(PurgeOptions& options, Progress& progress) {
+  MaintenanceOptions& how = options.how;
+  how.wanted = [] { return !stop_requested(); };
+  if (progress.visible()) {
+    how.on_progress = [&progress](const MaintenanceProgress& now) {
+      progress.show({name_of(now.unit), now.done, now.left, now.elapsed, now.hold, now.trouble});
+    };
   }
-  take_doubts(**store, outcome);
-  outcome.done = true;
-  return Status();
+  // Who rescues has named the file; whoever purges may not know that it goes.
+  const bool rescues = options.work == PurgeWork::kRescue;
+  const bool quiet = options.common.quiet;
+  how.on_news = [&progress, rescues, quiet](MaintenanceNews news, const std::string& text) {
+    const bool matters =
+        news == MaintenanceNews::kDamage || (news == MaintenanceNews::kUnlinks && !rescues);
+    if (quiet && !matters) return;
+    progress.clear();
+    std::fprintf(stderr, "phlower-purge: %s\n", text.c_str());
+  };
 }
 
-Status purge_sliced(const PurgeOptions& options, Clock& clock, PurgeOutcome& outcome) {
-  auto store = open_store(options, OpenMode::kMaintenance, clock);
-  if (!store.ok()) return store.status();
-  note_references(**store, outcome);
-  Status status = PurgeRun(**store, clock, options, outcome).run();
-  if (status.ok() && outcome.done) take_doubts(**store, outcome);
-  return status;
-}
-
-int finish(const PurgeOptions& options, const Status& status, PurgeOutcome& outcome) {
-  if (!status.ok()) {
-    outcome.failure = status.message();
-    outcome.done = false;
+MaintenanceReport work(const PurgeOptions& options, Clock& clock) {
+  Maintenance maintenance(options.how, clock);
+  switch (options.work) {
+    case PurgeWork::kPurge: break;
+    case PurgeWork::kDryRun: return maintenance.dry_run();
+    case PurgeWork::kVerify: return maintenance.verify();
+    case PurgeWork::kRescue: return maintenance.rescue(*options.rescue);
+    case PurgeWork::kDryRescue: return maintenance.dry_rescue(*options.rescue);
   }
-  const bool began = status.ok() || outcome.slices > 0 || outcome.segments > 0;
-  if (!options.common.quiet && began) std::fputs(to_text(outcome).c_str(), stdout);
-  if (options.common.json) std::printf("%s\n", to_json(outcome).dump().c_str());
-  std::vector<std::string> said = outcome.notes;
-  if (!outcome.failure.empty()) said.push_back(outcome.failure);
+  return maintenance.purge();
+}
+
+int finish(const PurgeOptions& options, const MaintenanceReport& report) {
+  const bool began = report.status.ok() || report.slices > 0 || report.segments > 0;
+  if (!options.common.quiet && began) {
+    std::fputs(to_text(report, options.work).c_str(), stdout);
+  }
+  if (options.common.json) std::printf("%s\n", to_json(report, options).dump().c_str());
+  std::vector<std::string> said = report.notes;
+  const std::string failure = failure_of(report, options);
+  if (!failure.empty()) said.push_back(failure);
   for (const std::string& text : said) std::fprintf(stderr, "phlower-purge: %s\n", text.c_str());
-  if (outcome.done && outcome.failure.empty()) return kExitDone;
-  return outcome.time_up && status.ok() ? kExitTimeUp : kExitProblem;
+  switch (report.end) {
+    case MaintenanceEnd::kDone: return kExitDone;
+    case MaintenanceEnd::kTimeUp: return kExitTimeUp;
+    case MaintenanceEnd::kUnwanted:
+    case MaintenanceEnd::kProblem: break;
+  }
+  return kExitProblem;
 }
 
 int purge(int argc, char** argv) {
@@ -123,24 +87,16 @@ int purge(int argc, char** argv) {
     return usage_error("phlower-purge", status);
   }
   if (!options.target_from.empty() && !options.common.quiet) {
-    complain("phlower-purge", "the folder is " + options.target + " (" + options.target_from + ")");
+    complain("phlower-purge",
+             "the folder is " + options.how.path + " (" + options.target_from + ")");
   }
   catch_signals();
   SystemClock clock;
-  PurgeOutcome outcome;
-  Status status = check_target(options.target);
-  outcome.folder = std::filesystem::is_directory(options.target);
-  if (status.ok() && outcome.folder) {
-    status = FolderPurge(options, clock, outcome).run();
-  } else if (status.ok() && (options.verify || options.rescue)) {
-    status = Status(Code::kNotOurs,
-                    options.target + ": a file; --verify and --rescue need a data folder");
-  } else if (status.ok()) {
-    status = options.dry_run    ? dry_run(options, clock, outcome)
-             : options.baseline ? run_baseline(options, clock, outcome)
-                                : purge_sliced(options, clock, outcome);
-  }
-  return finish(options, status, outcome);
+  Progress progress(options.common.quiet);
+  attach(options, progress);
+  const MaintenanceReport report = work(options, clock);
+  progress.clear();
+  return finish(options, report);
 }
 
 }  // namespace

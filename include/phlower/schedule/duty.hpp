@@ -14,4 +14,22 @@ constexpr Nanoseconds pause_after(Nanoseconds held, std::uint32_t duty_percent) 
   return held * (100 - duty_percent) / duty_percent;
 }
 
+/// Pauses that keep the write lock free for its share of time. What a checkpoint took counts: the
+/// lock is free during one. Half of each pause is always kept, so that whoever asks for the lock
+/// every millisecond or so finds a gap after every slice.
+class DutyPause {
+ public:
+  void lock_was_free(Nanoseconds time) { credit_ = std::min(credit_ + time, kMost); }
+
+  Nanoseconds after(Nanoseconds pause) {
+    const Nanoseconds used = std::min(credit_, pause / 2);
+    credit_ -= used;
+    return pause - used;
+  }
+
+ private:
+  static constexpr Nanoseconds kMost = Milliseconds(500);
+  Nanoseconds credit_{0};
+};
+
 }  // namespace phlower

@@ -8,7 +8,7 @@
 
 #include "phlower/ground/real_path.hpp"
 
-namespace phlower::tools {
+namespace phlower {
 
 /// Whether another process has a database in WAL mode open, at the price of one system call. Every
 /// connection holds a lock on one byte of the -shm file for as long as it lives
@@ -35,4 +35,4 @@ class Company {
   int shm_;
 };
 
-}  // namespace phlower::tools
+}  // namespace phlower

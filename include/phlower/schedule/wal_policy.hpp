@@ -1,13 +1,12 @@
-// When phlower-purge takes a checkpoint itself. Pure decisions on figures that were measured.
+// When a guest in a database file takes a checkpoint itself. Pure decisions on figures that were
+// measured. An engine goes on writing past the bound, for records must not wait: a guest stops
+// there.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
-#include "phlower/ground/clock.hpp"
-#include "phlower/sqlite/checkpoint.hpp"
-
-namespace phlower::tools {
+namespace phlower {
 
 enum class WalStep : std::uint8_t {
   kGoOn,        // the next slice may come
@@ -39,9 +38,9 @@ class WalPolicy {
     return room(bytes) ? WalStep::kGoOn : WalStep::kCheckpoint;
   }
 
-  /// `bytes`: size of the log that the next commit appends to; 0 when it starts anew.
-  WalStep after_checkpoint(const CheckpointReport& report, std::uint64_t bytes) {
-    if (report.reset) {
+  /// `reset`: the log starts anew. `bytes`: its size that the next commit appends to.
+  WalStep after_checkpoint(bool reset, std::uint64_t bytes) {
+    if (reset) {
       last_ = 0;
       limit_ = soft_;
       return WalStep::kGoOn;
@@ -66,22 +65,4 @@ class WalPolicy {
   bool other_resets_ = false;
 };
 
-/// Pauses that keep the write lock free for its share of time. What a checkpoint took counts: the
-/// lock is free during one. Half of each pause is always kept, so that whoever asks for the lock
-/// every millisecond or so finds a gap after every slice.
-class DutyPause {
- public:
-  void lock_was_free(Nanoseconds time) { credit_ = std::min(credit_ + time, kMost); }
-
-  Nanoseconds after(Nanoseconds pause) {
-    const Nanoseconds used = std::min(credit_, pause / 2);
-    credit_ -= used;
-    return pause - used;
-  }
-
- private:
-  static constexpr Nanoseconds kMost = Milliseconds(500);
-  Nanoseconds credit_{0};
-};
-
-}  // namespace phlower::tools
+}  // namespace phlower

@@ -5,10 +5,10 @@
 
 #include <stdexcept>
 
-#include "../tools/purge/holders.hpp"
+#include "phlower/sqlite/company.hpp"
 #include "support/purge_rig.hpp"
 
-namespace phlower::tools {
+namespace phlower {
 namespace {
 
 /// Forked before this process opens the file: SQLite's state must not cross a fork.
@@ -63,4 +63,4 @@ TEST(Company, IsSupposedWhereNothingCanBeSeen) {
 }
 
 }  // namespace
-}  // namespace phlower::tools
+}  // namespace phlower
