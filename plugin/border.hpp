@@ -177,6 +177,7 @@ inline phlower_stats stats_of(HostedEngine& engine) {
     out.flush_age_max_ns = value.engine.flush_age.max();
     out.since_commit_ns = since_ns(value.last_commit, now);
     out.ring_fill_ppm = millionths(value.ring.fill);
+    out.too_old = value.store.too_old;
   });
   return out;
 }

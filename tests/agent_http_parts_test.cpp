@@ -10,6 +10,8 @@
 #include "agent/http/http_access.hpp"
 #include "agent/http/http_request.hpp"
 #include "agent/http/http_routes.hpp"
+#include "agent/http/page_reach.hpp"
+#include "phlower/history/stop_rule.hpp"
 
 namespace phlower::agent {
 namespace {
@@ -24,6 +26,16 @@ int status_of(const HttpHead& head, HttpRequest& request) {
 int status_of(const HttpHead& head) {
   HttpRequest request;
   return status_of(head, request);
+}
+
+TEST(PageReach, HasTheWordsOfTheLibrary) {
+  for (const Ended ended :
+       {Ended::kEnd, Ended::kLimit, Ended::kScanLimit, Ended::kDeadline, Ended::kUnwanted}) {
+    EXPECT_EQ(stopped_name(static_cast<std::uint32_t>(ended)), ended_name(ended));
+  }
+  EXPECT_EQ(stopped_name(PHLOWER_STOPPED_UNWANTED), "unwanted");
+  EXPECT_EQ(stopped_name(PHLOWER_STOPPED_VISITOR), "size");
+  EXPECT_EQ(stopped_name(77), "unknown");
 }
 
 TEST(HttpRequest, HasItsPathAndParametersDecoded) {

@@ -189,7 +189,8 @@ class Protocol(HttpTest):
             ("/search?after=nonsense", 400), ("/search?after=" + "A" * 5000, 400),
             ("/search?text=%ff%fe", 400), ("/search?text=%zz", 400), ("/invocations/%c3%28", 400),
             ("/search?text=%ed%a0%80", 400), ("/search?text=%c0%80", 400), ("/search?text=%0a", 400),
-            ("/invocations/" + "x" * 300, 400), ("/invocations/a%00b", 400),
+            ("/invocations/" + "x" * 1024, 404), ("/invocations/" + "x" * 1025, 400),
+            ("/invocations/" + "%C3%BC" * 512, 404), ("/invocations/" + "%C3%BC" * 513, 400), ("/invocations/a%00b", 400),
         ):
             self.assertEqual(self.rig.get(path)[0], status, path[:60])
 

@@ -134,7 +134,12 @@ TEST(RecordLine, WhatDoesNotFitMakesTheLineBadAndIsNamed) {
   EXPECT_NE(error(R"({"task_id":"a","details_cut":1})").find("neither true"), std::string::npos);
   EXPECT_NE(error(R"({"task_id":"a","finished_at":NaN})").find("is no time"), std::string::npos);
   EXPECT_NE(error(R"({"task_id":"a")").find("not JSON at byte 14"), std::string::npos);
-  EXPECT_NE(error((R"({"task_id":")" + std::string(256, 'x') + "\"}").c_str()), "");
+  const auto of_length = [](std::size_t length) {
+    return R"({"task_id":")" + std::string(length, 'x') + "\"}";
+  };
+  EXPECT_EQ(error(of_length(kTaskIdBytesMax).c_str()), "");
+  EXPECT_NE(error(of_length(kTaskIdBytesMax + 1).c_str()).find("longer than 1024"),
+            std::string::npos);
 }
 
 TEST(RedisParser, GivesRepliesOnceTheyAreWholeAndRefusesOtherProtocols) {

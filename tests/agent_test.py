@@ -168,8 +168,35 @@ class Life(AgentTest):
         s.shutdown(socket.SHUT_WR)
         self.assertEqual(json.loads(s.makefile().readline())["accepted"], 300)
         self.assertEqual(agent.end(), 0)
-        agent.wait_said(r"ended: 300 records accepted, 300 committed")
+        agent.wait_said(r"ended: 300 records accepted, 300 committed, \d+ of them while draining\n")
         self.assertEqual(len(self.rig.rows()), 300)
+
+    def test_tells_records_that_were_too_old_from_those_that_are_stored(self):
+        self.rig.engine["retention"] = {"invocations": "120h"}
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+        s = self.client()
+        s.sendall((record(1) + record(2, finished_at=1e9) + record(3, finished_at=1.1e9)).encode())
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(json.loads(s.makefile().readline())["accepted"], 3)
+        sums = lambda: self.rig.json("/healthz")[1]["records"]
+        wait_for("the commit", lambda: sums()["committed"] == 3)
+        wait_for("the count", lambda: sums()["too_old"] == 2)
+        self.assertIn("phlower_too_old_total 2", self.rig.get("/metrics")[1])
+        self.assertEqual(agent.end(), 0)
+        agent.wait_said(r"3 committed, .*; 2 were past their retention when they came, and are not stored")
+
+    def test_ids_of_a_kilobyte_are_rows_and_answers_and_longer_ones_are_not(self):
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+        s = self.client()
+        s.sendall((record(1, task_id="x" * 1024) + record(2, task_id="y" * 1025)).encode())
+        s.shutdown(socket.SHUT_WR)
+        self.assertIn("longer than 1024 bytes", s.makefile().readline())
+        row = wait_for("the row", lambda: (found := self.rig.json("/invocations/" + "x" * 1024))[0] == 200 and found)
+        self.assertEqual(row[1]["task_id"], "x" * 1024)
+        self.assertEqual(self.rig.get("/invocations/" + "y" * 1025)[0], 400)
+        self.assertEqual(agent.end(), 0)
 
     def test_a_second_agent_on_the_same_history_does_not_start(self):
         self.rig.start()

@@ -234,7 +234,10 @@ TEST(Event, RefusesAnEventOfATaskWhoseTimeIsOfNoUse) {
 }
 
 TEST(Event, RefusesWhatCannotBeAnEvent) {
-  const std::string long_id(kTaskIdMaxBytes + 1, 'u');
+  EventBatch longest;
+  const std::string most(kTaskIdBytesMax, 'u');
+  EXPECT_EQ(event_of(R"({"type": "task-sent", "uuid": ")" + most + "\"}", longest)->uuid, most);
+  const std::string long_id(kTaskIdBytesMax + 1, 'u');
   for (const auto& [text, said] :
        {std::pair<std::string, std::string>{"3", "not a JSON object: 3"},
         {"\"x\"", "not a JSON object: 'x'"},
@@ -245,7 +248,8 @@ TEST(Event, RefusesWhatCannotBeAnEvent) {
         {R"({"type": "task-sent", "uuid": ""})", "no uuid"},
         {R"({"type": "task-sent", "uuid": 1.5})", "task-sent: uuid 1.5 is no task id"},
         {R"({"type": "task-sent", "uuid": ["u"]})", R"(uuid ["u"] is no task id)"},
-        {R"({"type": "task-sent", "uuid": ")" + long_id + "\"}", "has 256 bytes, more than 255"}}) {
+        {R"({"type": "task-sent", "uuid": ")" + long_id + "\"}",
+         "has 1025 bytes, more than 1024"}}) {
     EventBatch batch;
     const Result<Event> event = event_of(text, batch);
     ASSERT_FALSE(event.ok()) << text;

@@ -15,7 +15,7 @@ MAX_FUNCTION_LINES = 70
 MAX_COLUMNS = 100
 WIDE = (".md", ".py", ".pml", ".build", "meson_options.txt")  # kinds of file of any width
 # A file that may be longer, and how long. plugin.h is one file because hosts copy it.
-LONG_FILES = {"include/phlower/plugin.h": 446}
+LONG_FILES = {"include/phlower/plugin.h": 447}
 
 FOLDERS = ["include", "tests", "tools", "bench", "plugin", "config", "doc", ".ci"]
 CPP = {".hpp", ".cpp", ".h", ".c"}

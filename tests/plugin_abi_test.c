@@ -71,6 +71,10 @@ static void Structs_AreTakenFromYoungerCallersAndRefusedFromTooOldOnes(void) {
   CHECK_CODE(f.engine_stats(engine, &out.stats), PHLOWER_OK);
   CHECK(out.stats.struct_size == sizeof out.stats + 64);
   for (size_t i = sizeof out.stats; i < sizeof out.bytes; ++i) CHECK(out.bytes[i] == 0xee);
+  memset(&out, 0xee, sizeof out);
+  out.stats.struct_size = 160; /* as in version 1.0 */
+  CHECK_CODE(f.engine_stats(engine, &out.stats), PHLOWER_OK);
+  for (size_t i = 160; i < sizeof out.bytes; ++i) CHECK(out.bytes[i] == 0xee);
   out.stats.struct_size = 8;
   CHECK_CODE(f.engine_stats(engine, &out.stats), PHLOWER_E_ABI);
   CHECK_CODE(f.engine_stats(engine, NULL), PHLOWER_E_ARGUMENT);

@@ -59,6 +59,53 @@ static void Records_ComeBackAsTheyWereGiven(void) {
   remove_place(&place);
 }
 
+static void Records_PastTheirRetentionAreCommittedAndCounted(void) {
+  const Place place = new_place("");
+  phlower_engine* const engine = started_engine(&place, NULL);
+  phlower_record record = make_record("young");
+  CHECK_CODE(f.engine_submit(engine, 0, &record), PHLOWER_OK);
+  for (int i = 0; i < 3; ++i) {
+    record = make_record(i == 0 ? "old-0" : i == 1 ? "old-1" : "old-2");
+    record.finished_at_ns -= 1000000 * (int64_t)kSecond;
+    CHECK_CODE(f.engine_submit(engine, 0, &record), PHLOWER_OK);
+  }
+  CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  const phlower_stats stats = read_stats(engine);
+  CHECK(stats.committed == 4 && stats.too_old == 3 && stats.invocations == 1);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
+static void Ids_OfAKilobyteAreTakenAndShownAndLongerOnesRefused(void) {
+  const Place place = new_place("");
+  phlower_engine* const engine = started_engine(&place, NULL);
+  char id[1026];
+  for (int i = 0; i < 3; ++i) {
+    memset(id, 'a' + i, sizeof id);
+    id[1024] = '\0';
+    const phlower_record record = make_record(id);
+    CHECK_CODE(f.engine_submit(engine, 0, &record), PHLOWER_OK);
+  }
+  id[1024] = 'x';
+  id[1025] = '\0';
+  const phlower_record longer = make_record(id);
+  CHECK_CODE(f.engine_submit(engine, 0, &longer), PHLOWER_E_TOO_BIG);
+  CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  /* Their cursors fit into a page. */
+  phlower_query query = PHLOWER_QUERY_INIT;
+  query.limit = 1;
+  int found = 0;
+  phlower_page page = PHLOWER_PAGE_INIT;
+  do {
+    CHECK_CODE(f.engine_list(engine, &query, count_visitor, &found, &page, NULL), PHLOWER_OK);
+    query.after.data = page.next;
+    query.after.size = page.next_size;
+  } while (page.next_size > 0 && found < 9);
+  CHECK(found == 3);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
 static void Lists_ComeInPages(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
@@ -249,6 +296,8 @@ static void WholeRecords_WaitAtTheHighWaterWithoutBeingRefusals(void) {
 int main(int argc, char** argv) {
   if (argc != 2 || load_plugin(argv[1], RTLD_NOW | RTLD_LOCAL) == NULL) return 1;
   RUN(Records_ComeBackAsTheyWereGiven);
+  RUN(Records_PastTheirRetentionAreCommittedAndCounted);
+  RUN(Ids_OfAKilobyteAreTakenAndShownAndLongerOnesRefused);
   RUN(Lists_ComeInPages);
   RUN(Lists_SayWhyTheyEnd);
   RUN(Metrics_AreReadByTheirIndex);

@@ -171,6 +171,32 @@ TEST_F(StoreReads, AndPurgesKeepRowsWhoseEndIsNoTime) {
   }
 }
 
+TEST_F(StoreReads, AndPurgesKeepRowsThatTellNeitherStateNorTime) {
+  testing::PurgeRig rig;
+  auto other = testing::open_db(rig.path);
+  testing::exec(other,
+                "INSERT INTO invocations (task_id, task_name, state) VALUES ('bare', 't', '')");
+  testing::exec(other,
+                "INSERT INTO invocations (task_id, task_name, state, started_at) VALUES ('begun', "
+                "'t', '', " +
+                    std::to_string(rig.seconds() - 60) + ")");
+  EXPECT_EQ(rig.census(1000).invocations, rig.purge_all(7).invocations);
+  for (const char* id : {"bare", "begun"}) {
+    const auto found = testing::get_row(*rig.store, id, rig.now);
+    ASSERT_TRUE(found.ok() && found->has_value()) << id;
+    EXPECT_EQ((*found)->state, "") << id;
+  }
+  const auto listed = testing::list_task(*rig.store, "t", 9, rig.now);
+  ASSERT_TRUE(listed.ok());
+  ASSERT_EQ(listed->size(), 2u);
+  EXPECT_EQ(listed->back().record.task_id, "bare");
+  auto history = testing::history_of(*rig.store, rig.now);
+  ASSERT_TRUE(history.ok());
+  const auto counts = history->count({}, false);
+  ASSERT_TRUE(counts.ok());
+  EXPECT_EQ(counts->counts.at({"t", "", 0}), 2u);
+}
+
 TEST_F(StoreReads, GoOverTheTablesOfEverySchema) {
   for (const MadeSchema schema :
        {MadeSchema::kSingle, MadeSchema::kPresplit, MadeSchema::kPartitioned}) {

@@ -166,6 +166,35 @@ TEST_P(StoreUpsert, KeepsTheSecondOfTwoVersionsOfTheSameTime) {
   EXPECT_EQ(get("same").worker, "second");
 }
 
+TEST_P(StoreUpsert, TakesAVersionWithoutAStateForOneThatHasNotEnded) {
+  for (const char* end : {"SUCCESS", "FAILURE", "REVOKED", "REJECTED", "shop.SKIPPED"}) {
+    for (const bool end_first : {true, false}) {
+      const std::string id = std::string(end) + (end_first ? "-1" : "-2");
+      const Record ended = a_record(id, kNow - 10, end);
+      Record stateless = a_record(id, kNow - 5, "");  // later, and with an end
+      stateless.worker = "later";
+      put(end_first ? std::vector{ended, stateless} : std::vector{stateless, ended});
+      EXPECT_EQ(get(id).state, end);
+      EXPECT_EQ(get(id).finished_at, kNow - 10);
+      EXPECT_EQ(get(id).worker, ended.worker);
+    }
+  }
+}
+
+TEST_P(StoreUpsert, GivesAVersionWithoutAStateTheOneThatIsKnown) {
+  Record started = versions()[1];
+  Record later = started;
+  later.state.clear();
+  later.started_at += 10;
+  put({started, later});
+  EXPECT_EQ(get("t").state, "STARTED");
+  EXPECT_EQ(get("t").started_at, later.started_at);
+  for (Record* record : {&started, &later}) record->task_id = "u";
+  put({later, started});
+  EXPECT_EQ(get("u").state, "STARTED");
+  EXPECT_EQ(get("u").started_at, later.started_at);
+}
+
 TEST_P(StoreUpsert, KeepsALaterArrivalAgainstEarlierStartsInAnyOrder) {
   Record arrived = versions()[0];
   arrived.received_at = kNow - 10;

@@ -204,6 +204,7 @@ typedef struct phlower_stats {
   uint64_t flush_age_max_ns; /* from submit to commit, worst so far */
   uint64_t since_commit_ns;  /* since the last committed transaction; UINT64_MAX: none yet */
   uint64_t ring_fill_ppm;    /* chunks in use, in millionths */
+  uint64_t too_old; /* since 1.1: committed since start, not stored: past their retention */
 } phlower_stats;
 
 #define PHLOWER_HEALTH_OK 0u
@@ -298,7 +299,7 @@ typedef int32_t (*phlower_visit_record)(void* ctx, const phlower_record* record)
 #define PHLOWER_DRAIN_OUT_INIT {sizeof(phlower_drain_out), 0, {0, 0, 0}, 0, 0}
 #define PHLOWER_RELOAD_REPORT_INIT {sizeof(phlower_reload_report), 0, 0, 0}
 #define PHLOWER_STATS_INIT {sizeof(phlower_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-  0, 0, 0, 0, 0}
+  0, 0, 0, 0, 0, 0}
 #define PHLOWER_HEALTH_INIT {sizeof(phlower_health), 0, 0, 0, {0}}
 #define PHLOWER_METRIC_DESC_INIT {sizeof(phlower_metric_desc), 0, NULL, NULL, NULL, NULL}
 #define PHLOWER_HISTOGRAM_INIT {sizeof(phlower_histogram), 0, 0, 0, 0}

@@ -140,8 +140,6 @@ class EventList {
   std::size_t size_ = 0;
 };
 
-/// A longer task id is refused; Celery's have 36 characters.
-inline constexpr std::size_t kTaskIdMaxBytes = 255;
 /// The end of the year 5138 in seconds: a time beyond it is one in another unit or a wrong one.
 inline constexpr UnixSeconds kTimestampMax = 1e11;
 

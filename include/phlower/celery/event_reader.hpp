@@ -13,6 +13,7 @@
 #include "phlower/celery/event.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/ground/text/json_scan.hpp"
+#include "phlower/record/limits.hpp"
 
 namespace phlower {
 
@@ -289,7 +290,7 @@ class EventReader {
     event.kind = event_kind(event.type);
     if (event.kind == EventKind::kWorker) {
       event.uuid.clear();
-    } else if (event.uuid.empty() || event.uuid.size() > kTaskIdMaxBytes) {
+    } else if (event.uuid.empty() || event.uuid.size() > kTaskIdBytesMax) {
       return without_uuid(event);
     }
     if (bad_time_.empty()) return {};
@@ -305,7 +306,7 @@ class EventReader {
     if (event.uuid.empty()) return "an event of a task has no uuid: " + shown_type(event);
     return named(event, event_detail::kUuid, event.uuid,
                  "has " + std::to_string(event.uuid.size()) + " bytes, more than " +
-                     std::to_string(kTaskIdMaxBytes));
+                     std::to_string(kTaskIdBytesMax));
   }
 
   static std::string shown_type(const Event& event) { return event_detail::example(event.type); }

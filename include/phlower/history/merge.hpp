@@ -59,6 +59,7 @@ inline RecordView merge_versions(const RecordView& stored, const RecordView& inc
     if (mine.empty()) mine = other;
   };
   fill(row.task_name, loser.task_name);
+  fill(row.state, loser.state);
   fill(row.worker, loser.worker);
   fill(row.queue, loser.queue);
   fill(row.args, loser.args);

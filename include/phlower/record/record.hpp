@@ -19,8 +19,10 @@ enum class StateRank : std::uint8_t {
 
 /// States in the words of the task queue ("SUCCESS"), in the order of Celery's states.PRECEDENCE:
 /// a task that was delivered twice has succeeded if one run of it has. Unknown words count as
-/// finished, because a record is made when an invocation ends; they stand where Celery has them.
+/// finished, because a record is made when an invocation ends; they stand where Celery has them. No
+/// state at all is one that is not known yet.
 constexpr StateRank state_rank(std::string_view state) noexcept {
+  if (state.empty()) return StateRank::kUnfinished;
   if (state == "SUCCESS") return StateRank::kSucceeded;
   if (state == "FAILURE") return StateRank::kFailed;
   if (state == "REVOKED") return StateRank::kRevoked;

@@ -174,8 +174,12 @@ class Agent {
     if (http_) http_->stop();
     engine_.stop();
     const bool whole = out.done != 0;
-    log_.info("ended: {} records accepted, {} committed, {} of them while draining{}",
-              stats.accepted, stats.committed, committed,
+    const std::string too_old =
+        stats.too_old == 0 ? ""
+                           : "; " + std::to_string(stats.too_old) +
+                                 " were past their retention when they came, and are not stored";
+    log_.info("ended: {} records accepted, {} committed, {} of them while draining{}{}",
+              stats.accepted, stats.committed, committed, too_old,
               whole ? "" : "; what is left stays in the ring for the next start");
     if (end == LoopEnd::kEngineFailed) return {Code::kCorrupt, "the engine has failed"};
     return whole ? Status()

@@ -55,6 +55,7 @@ class HttpHealth {
            {"accepted", stats.accepted},
            {"refused", stats.refused},
            {"committed", stats.committed},
+           {"too_old", stats.too_old},
            {"in_ring", stats.in_ring}}},
          {"purge_backlog_rows", stats.purge_backlog},
          {"flush_age_max_ms", ms(stats.flush_age_max_ns)},

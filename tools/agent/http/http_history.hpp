@@ -4,10 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <iterator>
-#include <limits>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "agent/host/agent_options.hpp"
@@ -16,8 +13,10 @@
 #include "agent/http/http_in_flight.hpp"
 #include "agent/http/http_message.hpp"
 #include "agent/http/http_query.hpp"
+#include "agent/http/page_reach.hpp"
 #include "cli/state_hint.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/record/limits.hpp"
 
 namespace phlower::agent {
 
@@ -30,7 +29,10 @@ class HttpHistory {
 
   HttpPlan one(const HttpRequest& request, const std::string& task_id) const {
     if (!request.parameters.empty()) return http_error(400, "takes no parameters");
-    if (task_id.size() > 255) return http_error(400, "task_id: is longer than 255 bytes");
+    if (task_id.size() > kTaskIdBytesMax) {
+      return http_error(400,
+                        "task_id: is longer than " + std::to_string(kTaskIdBytesMax) + " bytes");
+    }
     return {[this, task_id](HttpAsker&) {
               HttpAnswer answer = get(task_id);
               if (answer.status != 404) return answer;
@@ -122,20 +124,6 @@ class HttpHistory {
       answer.scanned = page.scanned;
       return answer;
     });
-  }
-
-  /// How far a page got, without braces.
-  static std::string reach_json(const phlower_page& page) {
-    constexpr std::string_view kStopped[] = {"end",      "limit", "scan_limit",
-                                             "deadline", "gone",  "size"};
-    const Json next = page.next_size == 0 ? Json() : Json(std::string(page.next, page.next_size));
-    const bool known = page.looked_back_to_ns > 0 &&
-                       page.looked_back_to_ns != std::numeric_limits<std::int64_t>::max();
-    const Json back = known ? Json(row_seconds(page.looked_back_to_ns)) : Json();
-    const std::string_view stopped =
-        page.stopped < std::size(kStopped) ? kStopped[page.stopped] : "unknown";
-    return "\"next\":" + dumped(next) + ",\"stopped\":" + dumped(Json(stopped)) +
-           ",\"scanned\":" + std::to_string(page.scanned) + ",\"looked_back_to\":" + dumped(back);
   }
 
   const HttpOptions options_;

@@ -11,6 +11,7 @@
 #include "phlower/config/nearest.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/ground/text/json_scan.hpp"
+#include "phlower/record/limits.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::agent {
@@ -122,8 +123,9 @@ inline Result<Record> parse_record_line(std::string_view line) {
   Record record;
   if (Status status = line_detail::read_fields(json, record); !status.ok()) return status;
   if (record.task_id.empty()) return line_detail::bad("task_id", "is missing or empty");
-  if (record.task_id.size() > kTaskIdMaxBytes) {
-    return line_detail::bad("task_id", "is longer than 255 bytes");
+  if (record.task_id.size() > kTaskIdBytesMax) {
+    return line_detail::bad("task_id",
+                            "is longer than " + std::to_string(kTaskIdBytesMax) + " bytes");
   }
   return record;
 }
