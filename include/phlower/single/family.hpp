@@ -94,7 +94,7 @@ struct RowWalk {
   AsidePlace place;
   UnixSeconds next_due = -kNever;   // when the next pass begins
   UnixSeconds next_found = kNever;  // soonest expiry among the rows that this pass has left
-  std::uint64_t rows = 0;           // that this pass has seen
+  std::uint64_t rows = 0;           // that this pass has left
   Doubts doubts;                    // of this pass
 
   void begin_pass() {

@@ -42,6 +42,7 @@ struct TableFamily {
   bool text_ids = false;        // the column makes a text of whatever number is written as an id
 
   bool is_main() const { return suffix.empty(); }
+  bool has_details() const { return details_in_row || !details.empty(); }
   bool is_day() const { return end_of_day(suffix) > 0; }
 };
 
