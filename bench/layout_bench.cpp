@@ -79,12 +79,13 @@ class Writer {
     const auto begin = std::chrono::steady_clock::now();
     Status status = store_.begin();
     for (const Record& record : records) {
-      if (status.ok()) status = store_.upsert(record.view());
+      if (status.ok()) status = store_.upsert(record.view()).status();
     }
     if (status.ok()) status = store_.commit();
-    if (status.ok() && store_.wal_bytes() >= kLogBytes) status = store_.checkpoint().status();
-    for (int i = 0; status.ok() && store_.tend_due(clock_.mono()) && i < 4; ++i) {
-      status = store_.tend(clock_.mono()).status();
+    for (Chore* chore : store_.chores()) {
+      for (int i = 0; status.ok() && chore->look(clock_.mono(), {}).due && i < 4; ++i) {
+        status = chore->run(Milliseconds(4)).status();
+      }
     }
     if (!status.ok()) {
       std::fprintf(stderr, "layout_bench: %s\n", std::string(status.message()).c_str());
@@ -184,7 +185,7 @@ void settle(SegmentedStore& store, Clock& clock) {
     for (const SegmentInfo& info : store.segments().catalog().segments()) {
       sealing |= info.state == SegmentState::kSealing;
     }
-    quiet = sealing || (report.ok() && report->changed > 0) ? 0 : quiet + 1;
+    quiet = sealing || (report.ok() && *report > 0) ? 0 : quiet + 1;
     std::this_thread::sleep_for(Milliseconds(2));
   }
 }

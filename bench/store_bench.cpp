@@ -46,7 +46,7 @@ Status write_batch(SingleStore& store, std::uint64_t first, std::int64_t rows, c
     const std::string id = id_of(first + static_cast<std::uint64_t>(i));
     record.task_id = id;
     record.finished_at = kNow + static_cast<double>(first) / 1000;
-    if (Status status = store.upsert(record); !status.ok()) return status;
+    if (Status status = store.upsert(record).status(); !status.ok()) return status;
   }
   return store.commit();
 }

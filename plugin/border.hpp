@@ -164,8 +164,8 @@ inline phlower_stats stats_of(HostedEngine& engine) {
     out.in_ring = value.ring.unread;
     out.committed = out.accepted - std::min(out.accepted, out.in_ring);
     out.shed = value.ring.shed;
-    out.purged_invocations = value.engine.purged_invocations;
-    out.purged_details = value.engine.purged_details;
+    out.purged_invocations = value.store.purged_invocations;
+    out.purged_details = value.store.purged_details;
     out.purge_backlog = value.store.expired_rows;
     out.invocations = value.store.counts.invocations;
     out.details = value.store.counts.details;
@@ -177,7 +177,7 @@ inline phlower_stats stats_of(HostedEngine& engine) {
     out.flush_age_max_ns = value.engine.flush_age.max();
     out.since_commit_ns = since_ns(value.last_commit, now);
     out.ring_fill_ppm = millionths(value.ring.fill);
-    out.too_old = value.store.too_old;
+    out.too_old = value.engine.too_old;
   });
   return out;
 }

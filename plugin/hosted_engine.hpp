@@ -111,7 +111,7 @@ class alignas(64) HostedEngine {
     out.spent_ns = count(machine_.mono() - begin);
     out.over_budget_ns = count(Nanoseconds(out.spent_ns) - measure);
     out.committed = done.committed;
-    out.purged = done.purged;
+    out.purged = done.report.purged;
     if (is_fatal(done.report.status)) failed_ = done.report.status;
     return failed_;
   }
@@ -157,7 +157,7 @@ class alignas(64) HostedEngine {
     shared_.change([](Snapshot& value) { value.draining = true; });
     Status status = flush_now(within, out);
     if (out.done == 0) return status;
-    empty_logs();
+    finish_store();
     publish();
     return status;
   }
@@ -240,19 +240,13 @@ class alignas(64) HostedEngine {
   struct DoneTick {
     TickReport report;
     std::uint64_t committed = 0;
-    std::uint64_t purged = 0;
   };
 
   DoneTick done_tick(Nanoseconds budget) {
-    const auto purged = [this] {
-      return engine_->stats().purged_invocations + engine_->stats().purged_details;
-    };
     DoneTick done;
     const std::uint64_t committed_before = engine_->stats().committed;
-    const std::uint64_t purged_before = purged();
     done.report = tick_once(budget);
     done.committed = engine_->stats().committed - committed_before;
-    done.purged = purged() - purged_before;
     return done;
   }
   // False: it takes longer than the budget, and goes on.
@@ -300,11 +294,11 @@ class alignas(64) HostedEngine {
     return done ? Status() : Status(Code::kBusy, "not all of it was committed in time");
   }
 
-  // One log at a time. What cannot be emptied (a reader, a full disk) keeps nothing from ending.
-  void empty_logs() {
-    constexpr int kLogs = 16;  // more than are ever open
-    for (int i = 0; i < kLogs; ++i) {
-      const auto done = engine_->empty_log();
+  // One log at a time. What does not get on (a reader, a full disk) keeps nothing from ending.
+  void finish_store() {
+    constexpr int kSteps = 16;  // more logs than are ever open
+    for (int i = 0; i < kSteps; ++i) {
+      const auto done = engine_->finish_some();
       if (!done.ok()) log_.warn("{}", done.status().message());
       if (!done.ok() || *done) return;
     }

@@ -34,7 +34,8 @@ void live_and_die(EngineRig& rig, std::uint64_t k, Progress& reached) {
   rig.open();
   rig.attach();
   for (int i = 0; i < kSubmitted; ++i) {
-    const double age = i < kOldOnes ? 200 * 3600.0 : 60.0;
+    // Young enough to be stored, and expired a round later.
+    const double age = i < kOldOnes ? 120 * 3600.0 - 2 : 60.0;
     if (rig.submit("task-" + std::to_string(i), rig.now() - age).ok()) ++reached.accepted;
     if (i % 20 == 19) {
       rig.clock.advance(Seconds(1));
@@ -48,6 +49,7 @@ void live_and_die(EngineRig& rig, std::uint64_t k, Progress& reached) {
 
 // Expects that everything accepted is there once, and only that.
 void expect_once(EngineRig& rig, int accepted) {
+  rig.clock.advance(std::chrono::hours(1));
   ASSERT_NO_FATAL_FAILURE(rig.open());
   rig.settle();
   EXPECT_TRUE(rig.engine->drained());

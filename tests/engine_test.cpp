@@ -121,7 +121,7 @@ TEST(Engine, SaysOnceADayWhichRowsItCannotJudgeAndKeepsThem) {
   }
   EXPECT_TRUE(rig.engine->get("odd")->has_value());
   EXPECT_FALSE(rig.engine->get("dated")->has_value());
-  EXPECT_EQ(rig.engine->stats().purged_invocations, 1u);
+  EXPECT_EQ(rig.engine->figures().purged_invocations, 1u);
   EXPECT_EQ(rig.engine->health().health, Health::kOk);
   ASSERT_EQ(warnings.size(), 2u);
   EXPECT_NE(warnings[0].find("invocations.finished_at = 'long ago' of task 'odd'"),
@@ -136,7 +136,7 @@ TEST(Engine, ForgetsNothingWhenToldToKeepForever) {
   rig.attach();
   ASSERT_TRUE(rig.submit("old", 1000).ok());
   rig.settle();
-  EXPECT_EQ(rig.engine->stats().purged_invocations, 0u);
+  EXPECT_EQ(rig.engine->figures().purged_invocations, 0u);
   EXPECT_TRUE(rig.engine->get("old")->has_value());
 }
 
@@ -194,8 +194,8 @@ TEST(Engine, CheckpointsByItselfAtTheSoftBound) {
     ASSERT_TRUE(status.ok());
   }
   rig.settle();
-  EXPECT_GT(rig.engine->stats().checkpoints, 0u);
-  EXPECT_LT(rig.engine->stats().wal_bytes_max, 4u << 20);
+  EXPECT_GT(rig.engine->figures().checkpoints, 0u);
+  EXPECT_LT(rig.engine->figures().log_bytes_max, 4u << 20);
   EXPECT_EQ(rig.engine->stats().committed, 4000u);
 }
 
@@ -214,10 +214,10 @@ TEST(Engine, KeepsTheLogAtItsBoundUnderAFloodOnASlowDisk) {
     while (rig.submit(std::to_string(number * 2654435761u % 4294967291u), rig.now()).ok()) ++number;
     rig.engine->tick(Milliseconds(20));
   }
-  EXPECT_GT(rig.engine->stats().checkpoints, 3u);
+  EXPECT_GT(rig.engine->figures().checkpoints, 3u);
   EXPECT_GT(rig.engine->stats().committed, 10'000u);
   // A slice is begun below the bound and ends above it; on this clock it is a long one.
-  EXPECT_LT(rig.engine->stats().wal_bytes_max, 8u << 20);
+  EXPECT_LT(rig.engine->figures().log_bytes_max, 8u << 20);
 }
 
 TEST(Engine, IsWellAgainWhenACheckpointThatFailedGoesWellThoughNoRecordComes) {
@@ -228,12 +228,12 @@ TEST(Engine, IsWellAgainWhenACheckpointThatFailedGoesWellThoughNoRecordComes) {
   rig.attach();
   rig.settle();
   // One slice a tick, until the next thing to do is the checkpoint.
-  for (int i = 0; rig.engine->wal_bytes() < rig.options.store.wal_soft_bytes; ++i) {
+  for (int i = 0; rig.engine->figures().log_bytes < rig.options.store.wal_soft_bytes; ++i) {
     ASSERT_TRUE(rig.submit("task-" + std::to_string(i), rig.now()).ok());
     rig.clock.advance(Seconds(1));
     rig.engine->tick(Nanoseconds(1));
   }
-  ASSERT_EQ(rig.engine->stats().checkpoints, 0u);
+  ASSERT_EQ(rig.engine->figures().checkpoints, 0u);
   disk.fail_at(1, testing::Fault::kFull, /*for_ever=*/true);
   rig.settle(20);
   EXPECT_EQ(rig.engine->health().health, Health::kDegraded);
@@ -241,7 +241,7 @@ TEST(Engine, IsWellAgainWhenACheckpointThatFailedGoesWellThoughNoRecordComes) {
   disk.heal();
   rig.clock.advance(Seconds(5));
   rig.settle();
-  EXPECT_GT(rig.engine->stats().checkpoints, 0u);
+  EXPECT_GT(rig.engine->figures().checkpoints, 0u);
   EXPECT_EQ(rig.engine->health().health, Health::kOk) << rig.engine->health().reason;
 }
 
@@ -264,11 +264,11 @@ TEST(Engine, PurgesOnWhenAFullDiskHasRoomAgainThoughNoRecordComes) {
     rig.clock.advance(report.next_due - begin);
   }
   EXPECT_EQ(rig.engine->health().health, Health::kDegraded);
-  EXPECT_EQ(rig.engine->stats().purged_invocations, 0u);
+  EXPECT_EQ(rig.engine->figures().purged_invocations, 0u);
   disk.heal();
   rig.clock.advance(Seconds(5));
   rig.settle();
-  EXPECT_EQ(rig.engine->stats().purged_invocations, 300u);
+  EXPECT_EQ(rig.engine->figures().purged_invocations, 300u);
   EXPECT_EQ(rig.engine->health().health, Health::kOk) << rig.engine->health().reason;
 }
 

@@ -103,17 +103,17 @@ TEST(Incident, pr24_batched_delete) {
   rig.clock.advance(Hours(6));
   rig.settle(300);
   rig.clock.advance(Hours(120));
-  const std::uint64_t written = rig.engine->stats().wal_bytes_max;
+  const std::uint64_t written = rig.engine->figures().log_bytes_max;
   // The first ticks of the new day: the purge is due, and records come.
   ASSERT_TRUE(rig.submit("new-first", rig.now()).ok());
   rig.clock.advance(Milliseconds(60));
   const TickReport first = rig.engine->tick(Milliseconds(20));
-  EXPECT_EQ(first.units[Work::kFlush], 1u) << "the flush waited for the purge";
+  EXPECT_EQ(first.flushed, 1u) << "the flush waited for the purge";
   submit_many(rig, "new-", 500);
   expect_all(rig, "new-", 500);
-  EXPECT_EQ(rig.engine->stats().purged_invocations, 10'000u);
-  EXPECT_EQ(rig.engine->stats().slices[Work::kPurge], 0u) << "rows were deleted one by one";
-  EXPECT_LE(rig.engine->stats().wal_bytes_max, written) << "the purge went through the log";
+  EXPECT_EQ(rig.engine->figures().purged_invocations, 10'000u);
+  EXPECT_EQ(rig.engine->stats().of("purge").slices, 0u) << "rows were deleted one by one";
+  EXPECT_LE(rig.engine->figures().log_bytes_max, written) << "the purge went through the log";
   EXPECT_EQ(rig.engine->counts().invocations, 501u);
 }
 
@@ -171,7 +171,7 @@ TEST(Incident, pr27_disk_full) {
     // Five days later the old segments go, on a disk that is as full as ever.
     rig.clock.advance(Hours(114));
     rig.settle(3000);
-    EXPECT_EQ(rig.engine->stats().purged_invocations, 12'000u);
+    EXPECT_EQ(rig.engine->figures().purged_invocations, 12'000u);
     EXPECT_EQ(rig.engine->health().health, Health::kOk) << rig.engine->health().reason;
     expect_all(rig, "waits-", 200);
     // And again full, until somebody makes room.

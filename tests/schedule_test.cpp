@@ -1,6 +1,8 @@
 // The pure decisions of the scheduler: weights, fairness, slice sizes, duty, back-off.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <iterator>
 #include <limits>
 
 #include "phlower/schedule/backoff.hpp"
@@ -21,14 +23,60 @@ TEST(Curve, IsStraightBetweenCornersAndFlatOutside) {
   EXPECT_DOUBLE_EQ(curve_at(curve, std::numeric_limits<double>::quiet_NaN()), 100);
 }
 
-TEST(Weights, FollowTheBacklogsPieceByPiece) {
-  struct Wanted {
-    double flush = 0, checkpoint = 0, purge = 0, reclaim = 0, recount = 0;
+// What one moment looks like, for a store that has a chore of each kind.
+struct Backlog {
+  bool flush_due = false;
+  double ring_fill = 0;
+  Nanoseconds pending_age{0};
+  double wal_fill = 0;
+  bool checkpoint_due = false;
+  double purge_seconds = 0;
+  Nanoseconds purge_starved_for{0};
+  bool reclaim_due = false;
+  bool recount_due = false;
+  bool tend_due = false;
+  bool disk_full = false;
+  bool records_wait = true;
+};
+
+struct Weighed {
+  double flush = 0, checkpoint = 0, purge = 0, reclaim = 0, recount = 0, tend = 0;
+};
+
+Weighed weigh(const Backlog& backlog) {
+  using Kind = Urgency::Kind;
+  const Pressure pressure{.ring_fill = backlog.ring_fill,
+                          .pending_age = backlog.pending_age,
+                          .records_wait = backlog.records_wait,
+                          .disk_full = backlog.disk_full};
+  const Urgency chores[] = {
+      {.kind = Kind::kRoom, .due = backlog.checkpoint_due, .fill = backlog.wal_fill},
+      {.kind = Kind::kExpired,
+       .due = backlog.purge_seconds > 0,
+       .seconds = backlog.purge_seconds,
+       .starved_for = backlog.purge_starved_for},
+      {.kind = Kind::kTidy, .due = backlog.reclaim_due, .grows_log = true},
+      {.kind = Kind::kTidy, .due = backlog.recount_due},
+      {.kind = Kind::kSteps, .due = backlog.tend_due},
   };
+  const Bounds bounds = bounds_of(chores);
+  double weights[std::size(chores)];
+  for (std::size_t i = 0; i < std::size(chores); ++i) {
+    weights[i] = chore_weight(chores[i], pressure, bounds);
+  }
+  return {backlog.flush_due ? flush_weight(pressure, bounds) : 0,
+          weights[0],
+          weights[1],
+          weights[2],
+          weights[3],
+          weights[4]};
+}
+
+TEST(Weights, FollowTheBacklogsPieceByPiece) {
   const struct {
     const char* name;
     Backlog backlog;
-    Wanted wanted;
+    Weighed wanted;
   } table[] = {
       {"nothing to do", {}, {}},
       {"quiet flush", {.flush_due = true}, {.flush = 100}},
@@ -61,35 +109,46 @@ TEST(Weights, FollowTheBacklogsPieceByPiece) {
         .disk_full = true},
        {.flush = 100}},
       {"housekeeping", {.reclaim_due = true, .recount_due = true}, {.reclaim = 40, .recount = 40}},
+      {"upkeep while nothing else goes",
+       {.ring_fill = 0.9, .wal_fill = 2, .tend_due = true, .disk_full = true},
+       {.tend = 100}},
+      {"a disk that may have room again",
+       {.purge_seconds = 60, .reclaim_due = true, .disk_full = true, .records_wait = false},
+       {.purge = 100, .reclaim = 40}},
       {"housekeeping in a crowd", {.ring_fill = 0.6, .reclaim_due = true, .recount_due = true}, {}},
   };
   for (const auto& row : table) {
-    const auto weights = weights_for(row.backlog);
-    EXPECT_DOUBLE_EQ(weights[Work::kFlush], row.wanted.flush) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kCheckpoint], row.wanted.checkpoint) << row.name;
-    EXPECT_NEAR(weights[Work::kPurge], row.wanted.purge, 1e-6) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kReclaim], row.wanted.reclaim) << row.name;
-    EXPECT_DOUBLE_EQ(weights[Work::kRecount], row.wanted.recount) << row.name;
+    const Weighed is = weigh(row.backlog);
+    EXPECT_DOUBLE_EQ(is.flush, row.wanted.flush) << row.name;
+    EXPECT_DOUBLE_EQ(is.checkpoint, row.wanted.checkpoint) << row.name;
+    EXPECT_NEAR(is.purge, row.wanted.purge, 1e-6) << row.name;
+    EXPECT_DOUBLE_EQ(is.reclaim, row.wanted.reclaim) << row.name;
+    EXPECT_DOUBLE_EQ(is.recount, row.wanted.recount) << row.name;
   }
 }
 
-PerWork<double> flush_and_purge(double flush, double purge) {
-  PerWork<double> weights;
-  weights[Work::kFlush] = flush;
-  weights[Work::kPurge] = purge;
+constexpr Job kPurge = 2;
+
+template <class T>
+using PerJob = std::array<T, 4>;
+
+PerJob<double> flush_and_purge(double flush, double purge) {
+  PerJob<double> weights{};
+  weights[kFlush] = flush;
+  weights[kPurge] = purge;
   return weights;
 }
 
 // Runs `slices` picks, each of which costs what `cost` says, and returns the time each kind got.
 template <class Cost>
-PerWork<Nanoseconds> share(FairQueue& queue, const PerWork<double>& weights, int slices,
-                           Cost&& cost) {
-  PerWork<Nanoseconds> got;
+PerJob<Nanoseconds> share(FairQueue& queue, const PerJob<double>& weights, int slices,
+                          Cost&& cost) {
+  PerJob<Nanoseconds> got{};
   for (int i = 0; i < slices; ++i) {
-    const auto work = queue.pick(weights);
-    if (!work) break;
-    queue.charge(*work, cost(*work));
-    got[*work] += cost(*work);
+    const auto job = queue.pick(weights);
+    if (!job) break;
+    queue.charge(*job, cost(*job));
+    got[*job] += cost(*job);
   }
   return got;
 }
@@ -101,29 +160,29 @@ TEST(FairQueue, PicksNothingWithoutWeights) {
 
 TEST(FairQueue, SharesTimeByWeightWhateverASliceCosts) {
   FairQueue queue(Milliseconds(20));
-  const auto got = share(queue, flush_and_purge(300, 100), 20'000, [](Work work) {
-    return work == Work::kFlush ? Microseconds(900) : Microseconds(7100);
+  const auto got = share(queue, flush_and_purge(300, 100), 20'000, [](Job job) {
+    return job == kFlush ? Microseconds(900) : Microseconds(7100);
   });
-  const double ratio = static_cast<double>(got[Work::kFlush].count()) /
-                       static_cast<double>(got[Work::kPurge].count());
+  const double ratio =
+      static_cast<double>(got[kFlush].count()) / static_cast<double>(got[kPurge].count());
   EXPECT_NEAR(ratio, 3.0, 0.05);
 }
 
 TEST(FairQueue, GivesAllTimeToTheOnlyOneWithWork) {
   FairQueue queue(Milliseconds(20));
-  const auto got = share(queue, flush_and_purge(0, 20), 1000, [](Work) { return Milliseconds(5); });
-  EXPECT_EQ(got[Work::kPurge], Seconds(5));
+  const auto got = share(queue, flush_and_purge(0, 20), 1000, [](Job) { return Milliseconds(5); });
+  EXPECT_EQ(got[kPurge], Seconds(5));
 }
 
 TEST(FairQueue, LetsAnOverrunBePaidByTheOneThatCausedIt) {
   FairQueue queue(Milliseconds(20));
   const auto weights = flush_and_purge(100, 100);
-  ASSERT_EQ(queue.pick(weights), Work::kFlush);
-  queue.charge(Work::kFlush, Milliseconds(1));
-  queue.charge(Work::kPurge, Milliseconds(100));  // a commit that took long
+  ASSERT_EQ(queue.pick(weights), kFlush);
+  queue.charge(kFlush, Milliseconds(1));
+  queue.charge(kPurge, Milliseconds(100));  // a commit that took long
   Nanoseconds flush_alone{0};
-  while (*queue.pick(weights) == Work::kFlush) {
-    queue.charge(Work::kFlush, Milliseconds(1));
+  while (*queue.pick(weights) == kFlush) {
+    queue.charge(kFlush, Milliseconds(1));
     flush_alone += Milliseconds(1);
   }
   EXPECT_GE(flush_alone, Milliseconds(90));
@@ -132,18 +191,18 @@ TEST(FairQueue, LetsAnOverrunBePaidByTheOneThatCausedIt) {
 TEST(FairQueue, TakesCreditButNotDebtFromAnIdleKind) {
   FairQueue queue(Milliseconds(20));
   ASSERT_TRUE(queue.pick(flush_and_purge(100, 100)).has_value());
-  EXPECT_GT(queue.credit(Work::kPurge), Nanoseconds(0));
+  EXPECT_GT(queue.credit(kPurge), Nanoseconds(0));
   ASSERT_TRUE(queue.pick(flush_and_purge(100, 0)).has_value());
-  EXPECT_EQ(queue.credit(Work::kPurge), Nanoseconds(0));
-  queue.charge(Work::kPurge, Milliseconds(7));
+  EXPECT_EQ(queue.credit(kPurge), Nanoseconds(0));
+  queue.charge(kPurge, Milliseconds(7));
   ASSERT_TRUE(queue.pick(flush_and_purge(100, 0)).has_value());
-  EXPECT_EQ(queue.credit(Work::kPurge), -Nanoseconds(Milliseconds(7)));
+  EXPECT_EQ(queue.credit(kPurge), -Nanoseconds(Milliseconds(7)));
 }
 
 TEST(FairQueue, ForgivesDebtBeyondFiftyRounds) {
   FairQueue queue(Milliseconds(20));
-  queue.charge(Work::kPurge, std::chrono::hours(1));
-  EXPECT_EQ(queue.credit(Work::kPurge), -Nanoseconds(Seconds(1)));
+  queue.charge(kPurge, std::chrono::hours(1));
+  EXPECT_EQ(queue.credit(kPurge), -Nanoseconds(Seconds(1)));
 }
 
 TEST(NextBatch, FollowsTheCostWithinHalfAndDouble) {

@@ -309,7 +309,7 @@ TEST_F(SegmentLookUp, AWordOfATransactionThatWasUndoneIsForgotten) {
   const auto upsert = [&](std::uint64_t number, const std::string& name) {
     Record record = a_record(uuid_of(number), now());
     record.task_name = name;
-    return store->upsert(record.view());
+    return store->upsert(record.view()).status();
   };
   ASSERT_TRUE(store->begin().ok());
   ASSERT_TRUE(upsert(10, "shop.undone").ok());

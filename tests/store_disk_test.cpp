@@ -47,7 +47,7 @@ struct StoreRig {
     for (int i = written; i < written + rows; ++i) {
       Record record = a_record("task-" + std::to_string(i), finished_at);
       record.traceback.assign(900, 'x');
-      if (Status status = store->upsert(record.view()); !status.ok()) return status;
+      if (Status status = store->upsert(record.view()).status(); !status.ok()) return status;
     }
     const auto done = static_cast<std::uint64_t>(written + rows);
     return store->save_positions({kOldRing, {}, {{0, done, done}}});

@@ -98,7 +98,7 @@ class Life {
     for (int i = batch_ * kBatchRows; i < (batch_ + 1) * kBatchRows; ++i) {
       Record record = testing::a_record(id(i), now() - (is_expired(i) ? 150 : 10) * 3600);
       record.traceback.assign(1500, 'x');
-      if (Status status = store_->upsert(record.view()); !status.ok()) return status;
+      if (Status status = store_->upsert(record.view()).status(); !status.ok()) return status;
     }
     const auto done = static_cast<std::uint64_t>(batch_ + 1) * kBatchRows;
     Status status = store_->save_positions({kRing, {{7, 1, 100}}, {{3, done, done}}});

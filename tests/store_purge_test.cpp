@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 Status store_record(SingleStore& store, const Record& record) {
   if (Status status = store.begin(); !status.ok()) return status;
-  if (Status status = store.upsert(record.view()); !status.ok()) return status;
+  if (Status status = store.upsert(record.view()).status(); !status.ok()) return status;
   return store.commit();
 }
 

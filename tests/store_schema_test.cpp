@@ -35,7 +35,7 @@ class OwnersFile : public ::testing::Test {
     ASSERT_NE(store, nullptr);
     ASSERT_TRUE(store->begin().ok());
     for (const char* id : {"one", "two", "one"}) {
-      const Status put = store->upsert(a_record(id, testing::kNow).view());
+      const Status put = store->upsert(a_record(id, testing::kNow).view()).status();
       ASSERT_TRUE(put.ok()) << put.message();
     }
     ASSERT_TRUE(store->commit().ok());

@@ -69,7 +69,7 @@ class StoreUpsert : public ::testing::TestWithParam<MadeSchema> {
   void put(const std::vector<Record>& records) {
     ASSERT_TRUE(store_->begin().ok());
     for (const Record& record : records) {
-      const Status status = store_->upsert(record.view());
+      const Status status = store_->upsert(record.view()).status();
       ASSERT_TRUE(status.ok()) << status.message();
     }
     ASSERT_TRUE(store_->commit().ok());
@@ -242,7 +242,7 @@ TEST_P(StoreUpsert, RefusesWhatNoRowCanHoldAndGoesOn) {
   bad[2].started_at = 1e300;
   bad[3].runtime_ms = HUGE_VAL;
   for (const Record& record : bad) {
-    EXPECT_EQ(store_->upsert(record.view()).code(), Code::kInvalidArgument);
+    EXPECT_EQ(store_->upsert(record.view()).status().code(), Code::kInvalidArgument);
   }
   ASSERT_TRUE(store_->upsert(a_record("good", kNow - 5).view()).ok());
   ASSERT_TRUE(store_->commit().ok());
@@ -293,7 +293,7 @@ INSTANTIATE_TEST_SUITE_P(Schemas, StoreUpsert,
 TEST(StoreTransaction, SaysWhatIsOutOfOrder) {
   const TempDir dir("/dev/shm");
   const auto store = open_store(dir / "history.db");
-  EXPECT_EQ(store->upsert(a_record("t", kNow).view()).code(), Code::kInternal);
+  EXPECT_EQ(store->upsert(a_record("t", kNow).view()).status().code(), Code::kInternal);
   EXPECT_EQ(store->commit().code(), Code::kInternal);
   EXPECT_EQ(store->save_positions({}).code(), Code::kInternal);
   ASSERT_TRUE(store->begin().ok());

@@ -56,7 +56,7 @@ struct SegmentRig {
   Status put(const std::vector<Record>& records) {
     Status status = store->begin();
     for (const Record& record : records) {
-      if (status.ok()) status = store->upsert(record.view());
+      if (status.ok()) status = store->upsert(record.view()).status();
     }
     if (status.ok()) return store->commit();
     store->rollback();
@@ -77,7 +77,7 @@ struct SegmentRig {
     for (int quiet = 0, rounds = 0; quiet < quiet_rounds && rounds < 3000; ++rounds) {
       const auto report = store->tend(clock.mono());
       ASSERT_TRUE(report.ok()) << report.status().message();
-      const bool busy = report->changed > 0 || store->segments().upkeep_waits();
+      const bool busy = *report > 0 || store->segments().upkeep_waits();
       quiet = busy ? 0 : quiet + 1;
       if (!busy) clock.advance(Seconds(1));
       if (busy && options.store.helper_thread) std::this_thread::sleep_for(Milliseconds(1));

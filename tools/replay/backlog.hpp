@@ -84,7 +84,7 @@ inline Status make_backlog_segments(const Options& options, std::uint64_t rows, 
     status = store.begin();
     for (std::uint64_t i = 0; status.ok() && i < kBatch && done < rows; ++i, ++done) {
       then.advance(step);
-      status = store.upsert(records.next().view());
+      status = store.upsert(records.next().view()).status();
     }
     if (status.ok()) status = store.commit();
     if (status.ok() && store.wal_bytes() > options.store.wal_soft_bytes) {
@@ -97,7 +97,7 @@ inline Status make_backlog_segments(const Options& options, std::uint64_t rows, 
     then.advance(quiet == 0 ? Nanoseconds(Hours(6)) : Nanoseconds(Seconds(1)));
     const auto done = store.tend(then.mono());
     status = done.status();
-    quiet = done.ok() && done->changed == 0 && !store.segments().upkeep_waits() ? quiet + 1 : 1;
+    quiet = done.ok() && *done == 0 && !store.segments().upkeep_waits() ? quiet + 1 : 1;
   }
   return status;
 }

@@ -33,13 +33,14 @@ class ReplayEngine {
     found_ = engine_->ring_stats().unread;
     until.begin();
     Status status;
+    bool purged = false;
     while (status.ok() && !ended(until)) {
       const TickReport tick = engine_->tick(Milliseconds(20));
       if (result.first_commit_ms < 0 && engine_->stats().committed > 0) {
         result.first_commit_ms = to_ms(static_cast<std::uint64_t>((clock_.mono() - begin).count()));
       }
-      if (result.purged_ms < 0 && engine_->stats().purged_invocations > 0 &&
-          engine_->purge_backlog_rows() == 0) {
+      purged |= tick.purged > 0;
+      if (result.purged_ms < 0 && purged && engine_->purge_backlog_rows() == 0) {
         result.purged_ms = to_ms(static_cast<std::uint64_t>((clock_.mono() - begin).count()));
       }
       if (is_fatal(tick.status)) status = tick.status;
@@ -81,14 +82,15 @@ class ReplayEngine {
 
   void report(ReplayResult& result) {
     const EngineStats& stats = engine_->stats();
+    const StoreFigures figures = engine_->figures();
     result.found = found_ + stats.salvaged;
     result.committed = stats.committed;
-    result.too_old = engine_->figures().too_old;
+    result.too_old = stats.too_old;
     result.in_ring = engine_->ring_stats().unread;
-    result.purged = stats.purged_invocations;
-    result.purged_details = stats.purged_details;
-    result.purge_left = engine_->purge_backlog_rows();
-    result.wal_bytes_max = stats.wal_bytes_max;
+    result.purged = figures.purged_invocations;
+    result.purged_details = figures.purged_details;
+    result.purge_left = figures.expired_rows;
+    result.wal_bytes_max = figures.log_bytes_max;
     result.ring_fill_max = stats.ring_fill_max;
     result.flush_age = stats.flush_age;
     result.hold = stats.hold;

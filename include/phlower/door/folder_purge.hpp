@@ -63,10 +63,10 @@ class FolderPurge {
     for (int quiet = 0; quiet < 3 && !pace_.over();) {
       const auto done = store.tend(pace_.clock().mono());
       if (!done.ok()) return done.status();
-      const bool busy = done->changed > 0 || store.segments().upkeep_waits() ||
-                        store.segments().backlog_rows() > 0;
+      const bool busy =
+          *done > 0 || store.segments().upkeep_waits() || store.segments().backlog_rows() > 0;
       quiet = busy ? 0 : quiet + 1;
-      if (!busy || done->changed == 0) pace_.pause(Milliseconds(busy ? 1 : 25));
+      if (!busy || *done == 0) pace_.pause(Milliseconds(busy ? 1 : 25));
     }
     for (const SegmentInfo& info : before) {
       const bool kept = store.segments().catalog().find(info.seq) != nullptr;

@@ -111,7 +111,7 @@ class FolderRescue {
       more = found.ok() && *found;
       if (!more) break;
       status = source.add_details(row);
-      if (status.ok()) status = store.upsert(row.record.view());
+      if (status.ok()) status = store.upsert(row.record.view()).status();
       if (status.code() == Code::kInvalidArgument) status = Status();  // no row can hold it
       ++report_.rescued;
     }

@@ -19,7 +19,7 @@ namespace phlower {
 inline Result<std::unique_ptr<Store>> open_store(const Options& options, Clock& clock,
                                                  const Log& log) {
   if (options.store.layout == Layout::kSingle) {
-    auto single = SingleStore::open(options.store, options.retention);
+    auto single = SingleStore::open(options.store, options.retention, OpenMode::kEngine, &clock);
     if (!single.ok()) return single.status();
     if (const std::string& was = (*single)->journal_was(); !was.empty()) {
       log.warn("{}: journal_mode was {} and is WAL from now on", options.store.path, was);

@@ -31,18 +31,17 @@
 #include "phlower/engine/rings.hpp"
 #include "phlower/engine/stats.hpp"
 #include "phlower/engine/trouble.hpp"
-#include "phlower/engine/upkeep_slices.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/log.hpp"
 #include "phlower/history/history.hpp"
 #include "phlower/schedule/fair_queue.hpp"
-#include "phlower/schedule/weights.hpp"
 
 namespace phlower {
 
 /// What one `tick` did, and when the next one has something to do.
 struct TickReport {
-  PerWork<std::uint64_t> units;  // rows, or pages for checkpoint and reclaim
+  std::uint64_t flushed = 0;  // records
+  std::uint64_t purged = 0;   // rows and details that are gone with their retention
   Nanoseconds spent{0};
   MonoTime next_due{};    // now or earlier: at once
   bool may_wait = false;  // true: nothing is due before `next_due` unless a record comes
@@ -159,12 +158,16 @@ class Engine {
     return store_->set_limits(options.retention, options.disk);
   }
 
-  /// Moves what can be moved of the log into its file, as the last step before a close. True: the
-  /// log is empty, or what is left is in somebody's way.
-  Result<bool> empty_log() {
-    const auto done = upkeep_->run_checkpoint();
-    if (!done.ok()) return done.status();
-    return store_->wal_bytes() == 0 || done->units == 0;
+  /// One step of what the store should have done before a close, such as emptying its log. True:
+  /// there is no more of it, or what is left is in somebody's way.
+  Result<bool> finish_some() {
+    bool all = true;
+    for (Chore* chore : store_->chores()) {
+      const auto done = chore->finish();
+      if (!done.ok()) return done.status();
+      all &= *done;
+    }
+    return all;
   }
 
   HealthReport health() const {
@@ -173,7 +176,9 @@ class Engine {
       return {Health::kFailed, std::string(place_.message())};
     }
     if (report.health != Health::kOk) return report;
-    report.reason = store_->problem();
+    for (const Chore* chore : store_->chores()) {
+      if (report.reason.empty()) report.reason = chore->problem();
+    }
     if (!report.reason.empty()) report.health = Health::kDegraded;
     return report;
   }
@@ -183,11 +188,8 @@ class Engine {
   /// exception: what the store has in memory may be half done then.
   StoreFigures figures() { return broken_ ? StoreFigures() : store_->figures(clock_.wall()); }
   Counts counts() { return figures().counts; }
-  std::uint64_t wal_bytes() const { return store_->wal_bytes(); }
   /// Rows that are past their retention and still there: an estimate, cheap.
-  std::uint64_t purge_backlog_rows() {
-    return broken_ ? 0 : store_->purge_backlog_rows(clock_.wall());
-  }
+  std::uint64_t purge_backlog_rows() { return figures().expired_rows; }
 
  private:
   static constexpr Nanoseconds kFinishedPause = Milliseconds(100);
@@ -210,8 +212,11 @@ class Engine {
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
     flush_.emplace(*store_, clock_, stats_);
-    upkeep_.emplace(*store_, clock_, stats_);
-    agenda_.emplace(options_, *store_, *upkeep_, trouble_, clock_, stats_);
+    agenda_.emplace(options_, store_->chores(), trouble_, stats_);
+    stats_.jobs.push_back({"flush", 0, Nanoseconds(0)});
+    for (const Chore* chore : store_->chores()) {
+      stats_.jobs.push_back({chore->name(), 0, Nanoseconds(0)});
+    }
     rings_.emplace(options_, *store_, clock_, log_);
     return rings_->open();
   }
@@ -227,10 +232,12 @@ class Engine {
   // Once a day: it is no trouble, and it does not go away by itself.
   void say_notice(MonoTime now) {
     if (now < next_notice_) return;
-    const std::string text = store_->notice();
-    if (text.empty()) return;
-    log_.warn("{}", text);
-    next_notice_ = now + std::chrono::hours(24);
+    for (const Chore* chore : store_->chores()) {
+      const std::string text = chore->notice();
+      if (text.empty()) continue;
+      log_.warn("{}", text);
+      next_notice_ = now + std::chrono::hours(24);
+    }
   }
 
   void run_slices(Nanoseconds budget, TickReport& report) {
@@ -276,25 +283,13 @@ class Engine {
     }
     if (!in_place()) return false;
     const bool salvaging = rings_->any_set_aside() && now >= next_salvage_;
-    const Backlog backlog = agenda_->measure(now, rings_->current(), salvaging);
-    const auto work = queue_.pick(weights_for(backlog));
-    if (!work) return false;
-    from_salvage_ = salvaging && !(from_salvage_ && agenda_->ring_due(now, backlog.ring_fill));
+    const auto job = queue_.pick(agenda_->measure(now, rings_->current(), salvaging));
+    if (!job) return false;
+    from_salvage_ = salvaging && !(from_salvage_ && agenda_->ring_due(now));
     const Nanoseconds target = std::min<Nanoseconds>(options_.schedule.slice, deadline - now);
-    settle(*work, run(*work, target), now, report);
+    const auto slice = *job == kFlush ? run_flush(target) : store_->chores()[*job - 1]->run(target);
+    settle(*job, slice, now, report);
     return true;
-  }
-
-  Result<SliceReport> run(Work work, Nanoseconds target) {
-    switch (work) {
-      case Work::kFlush: return run_flush(target);
-      case Work::kCheckpoint: return upkeep_->run_checkpoint();
-      case Work::kPurge: return upkeep_->run_purge(clock_.wall(), target);
-      case Work::kReclaim: return upkeep_->run_reclaim(target);
-      case Work::kRecount: return upkeep_->run_recount(target);
-      case Work::kTend: return upkeep_->run_tend();
-    }
-    return Status(Code::kInternal, "unknown kind of work");
   }
 
   Result<SliceReport> run_flush(Nanoseconds target) {
@@ -310,32 +305,34 @@ class Engine {
     return slice;
   }
 
-  void settle(Work work, const Result<SliceReport>& result, MonoTime begin, TickReport& report) {
+  void settle(Job job, const Result<SliceReport>& result, MonoTime begin, TickReport& report) {
     const MonoTime now = clock_.mono();
-    queue_.charge(work, now - begin);
-    ++stats_.slices[work];
+    JobStats& stats = stats_.jobs[job];
+    queue_.charge(job, now - begin);
+    ++stats.slices;
+    stats.spent += now - begin;
     stats_.slice.record(now - begin);
-    stats_.spent[work] += now - begin;
     if (result.ok()) {
-      report.units[work] += result->units;
+      if (job == kFlush) report.flushed += result->units;
+      report.purged += result->purged;
       if (result->hold > Nanoseconds(0)) {
         stats_.hold.record(result->hold);
         trouble_.write_succeeded();
-      } else if (!commits(work)) {
-        trouble_.succeeded(work);
+      } else if (!result->commits) {
+        trouble_.succeeded(job);
       }
-      agenda_->done(work, *result, now);
+      agenda_->done(*result, now);
       return;
     }
     const Status& status = result.status();
     if (report.status.ok()) report.status = status;
-    trouble_.note(status, now, work);
+    trouble_.note(status, now, job);
     if (status.code() == Code::kBusy) {
       ++stats_.busy;
       return;
     }
     ++stats_.failures;
-    log_.warn_limited(work_name(work), "{}: {}", work_name(work), status.message());
+    log_.warn_limited(stats.name, "{}: {}", stats.name, status.message());
   }
 
   Options options_;
@@ -347,7 +344,6 @@ class Engine {
   std::unique_ptr<Store> store_;
   std::optional<EngineRings> rings_;
   std::optional<FlushSlice> flush_;
-  std::optional<UpkeepSlices> upkeep_;
   std::optional<Agenda> agenda_;
   MonoTime next_reap_{};
   MonoTime next_notice_{};

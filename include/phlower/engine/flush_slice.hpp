@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "phlower/engine/stats.hpp"
+#include "phlower/history/store.hpp"
 #include "phlower/ring/consumer.hpp"
 #include "phlower/schedule/slice_size.hpp"
 
@@ -37,6 +38,7 @@ class FlushSlice {
     }
     report.units = taken();
     report.spent = report.hold = end - begin;
+    report.commits = true;
     return report;
   }
 
@@ -50,15 +52,18 @@ class FlushSlice {
   Status fill(Source& source, MonoTime deadline) {
     submitted_ns_.clear();
     poisoned_ = 0;
+    too_old_ = 0;
     RingRecord record;
     do {
       for (int i = 0; i < kRowsPerLook; ++i) {
         if (!source.next(record)) return Status();
-        const Status status = store_.upsert(record.record);
-        if (status.code() == Code::kInvalidArgument) {
+        const auto put = store_.upsert(record.record);
+        if (put.ok()) {
+          if (*put == Put::kTooOld) ++too_old_;
+        } else if (put.status().code() == Code::kInvalidArgument) {
           ++poisoned_;  // it would fail for ever; its position moves on with the others
-        } else if (!status.ok()) {
-          return status;
+        } else {
+          return put.status();
         }
         submitted_ns_.push_back(record.submitted_ns);
       }
@@ -84,6 +89,7 @@ class FlushSlice {
     }
     stats_.committed += taken();
     stats_.poisoned += poisoned_;
+    stats_.too_old += too_old_;
   }
 
   Store& store_;
@@ -92,6 +98,7 @@ class FlushSlice {
   Nanoseconds commit_cost_{Microseconds(200)};
   std::vector<std::uint64_t> submitted_ns_;  // of the records in this slice
   std::uint64_t poisoned_ = 0;
+  std::uint64_t too_old_ = 0;
 };
 
 }  // namespace phlower

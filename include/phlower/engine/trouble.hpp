@@ -20,8 +20,8 @@ class Trouble {
   /// A held lock shorter than this is everyday life beside other writers, not a degradation.
   static constexpr Nanoseconds kBusyIsNews = Seconds(1);
 
-  /// `work`: what met it, where it was a slice.
-  void note(const Status& status, MonoTime now, std::optional<Work> work = std::nullopt) {
+  /// `job`: what met it, where it was a slice.
+  void note(const Status& status, MonoTime now, std::optional<Job> job = std::nullopt) {
     if (is_fatal(status)) {
       if (!fatal()) fatal_ = status;
       return;
@@ -30,7 +30,7 @@ class Trouble {
     if (status.code() == Code::kBusy) {
       busy_.failed(now);
     } else {
-      failing_work_ = !failing_.failing() || failing_work_ == work ? work : std::nullopt;
+      failing_job_ = !failing_.failing() || failing_job_ == job ? job : std::nullopt;
       failing_.failed(now);
       disk_full_ = status.code() == Code::kDiskFull;
     }
@@ -45,8 +45,8 @@ class Trouble {
 
   /// A slice that commits nothing went well. That is the end of it where nothing else failed: the
   /// next commit may be far away.
-  void succeeded(Work work) {
-    if (!failing_.failing() || failing_work_ != work) return;
+  void succeeded(Job job) {
+    if (!failing_.failing() || failing_job_ != job) return;
     failing_.succeeded();
     disk_full_ = false;
   }
@@ -73,7 +73,7 @@ class Trouble {
  private:
   Status fatal_;
   Status last_;
-  std::optional<Work> failing_work_;  // the only kind that failed since the last success
+  std::optional<Job> failing_job_;  // the only one that failed since the last success
   bool disk_full_ = false;
   // A lock comes free within milliseconds; a full disk takes somebody's hand.
   Backoff busy_{Milliseconds(1), Milliseconds(10)};

@@ -13,17 +13,19 @@ namespace phlower {
 /// Sums are since the store was opened. What a layout does not have stays 0.
 struct StoreFigures {
   Counts counts;
-  std::uint64_t purged_invocations = 0;  // gone with a file, past their retention
+  std::uint64_t purged_invocations = 0;  // past their retention: deleted, or gone with a file
   std::uint64_t purged_details = 0;
   std::uint64_t dropped_invocations = 0;  // before it, because the disk was short
   std::uint64_t dropped_details = 0;
-  std::uint64_t too_old = 0;        // records refused: past their retention when they came
   std::uint64_t late = 0;           // records that went to a segment of an earlier span
   std::uint64_t set_aside = 0;      // damaged segments
   std::uint64_t segments = 0;       // files that are read, now
   std::uint64_t pending_bytes = 0;  // of files that no reader sees any more and that still stand
   std::uint64_t expired_rows = 0;   // past their retention and still there: an estimate
   std::uint64_t log_bytes = 0;      // of the longest log that the next commit appends to
+  std::uint64_t log_bytes_max = 0;
+  std::uint64_t checkpoints = 0;  // that emptied a log
+  std::uint64_t reclaimed_pages = 0;
 };
 
 // clang-format off
@@ -32,8 +34,6 @@ struct StoreLines {
   using S = const StoreFigures&;
   using L = Lines<StoreFigures>;
   static constexpr auto kAll = std::to_array<Figure<StoreFigures>>({
-    L::count(19, "phlower_too_old_total", "records", "Records past their retention when they came.",
-             "", [](S s) { return s.too_old; }),
     L::count(20, "phlower_late_total", "records",
              "Records that went to a segment of an earlier span.", "", [](S s) { return s.late; }),
     L::gauge(21, "phlower_rows", "rows", "Rows in the history.", "table=invocations",
@@ -44,6 +44,10 @@ struct StoreLines {
              [](S s) { return std::uint64_t{s.counts.exact}; }),
     L::gauge(24, "phlower_oldest_row_seconds", "Unix seconds", "When the oldest row ended.", "",
              [](S s) { return static_cast<std::uint64_t>(std::max(s.counts.oldest, 0.0)); }),
+    L::count(25, "phlower_purged_total", "rows", "Gone with their retention.", "table=invocations",
+             [](S s) { return s.purged_invocations; }),
+    L::count(26, "phlower_purged_total", "rows", "Gone with their retention.", "table=details",
+             [](S s) { return s.purged_details; }),
     L::count(27, "phlower_dropped_total", "rows", "Gone before their time: the disk was short.",
              "table=invocations", [](S s) { return s.dropped_invocations; }),
     L::count(28, "phlower_dropped_total", "rows", "Gone before their time: the disk was short.",
@@ -57,8 +61,14 @@ struct StoreLines {
     L::gauge(32, "phlower_pending_reclaim_bytes", "bytes",
              "Of files that no reader sees any more and that still stand.", "",
              [](S s) { return s.pending_bytes; }),
+    L::count(33, "phlower_reclaimed_pages_total", "pages", "Given back to the file system.", "",
+             [](S s) { return s.reclaimed_pages; }),
+    L::count(34, "phlower_checkpoints_total", "checkpoints", "Checkpoints that emptied the log.",
+             "", [](S s) { return s.checkpoints; }),
     L::gauge(35, "phlower_wal_bytes", "bytes", "Size of the longest log.", "",
              [](S s) { return s.log_bytes; }),
+    L::gauge(36, "phlower_wal_bytes_max", "bytes", "The longest that it was.", "",
+             [](S s) { return s.log_bytes_max; }),
   });
 };
 // clang-format on

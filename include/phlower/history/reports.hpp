@@ -26,11 +26,4 @@ struct PurgeReport {
   bool more = false;
 };
 
-/// What one step of the upkeep of files did.
-struct TendReport {
-  std::uint64_t changed = 0;             // segments that changed their state
-  std::uint64_t purged_invocations = 0;  // unlinked past their retention
-  std::uint64_t purged_details = 0;
-};
-
 }  // namespace phlower

@@ -1,10 +1,13 @@
-// Deficit round robin in time: each kind of work runs while it has credit, pays what it used, and
+// Deficit round robin in time: each job runs while it has credit, pays what it used, and
 // carries an overrun as debt. (Shreedhar and Varghese, "Efficient fair queuing using deficit round
 // robin", SIGCOMM 1995, with nanoseconds in the place of bytes.)
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "phlower/schedule/work.hpp"
 
@@ -13,66 +16,68 @@ namespace phlower {
 /// Not thread safe; no clock of its own. The same calls give the same answers.
 class FairQueue {
  public:
-  /// `round` is shared out among the kinds of work that have a weight, again and again.
+  /// `round` is shared out among the jobs that have a weight, again and again.
   explicit FairQueue(Nanoseconds round) : round_ns_(static_cast<double>(round.count())) {}
 
-  /// The kind that runs next, or nothing if no weight is above 0. A kind without weight loses its
-  /// credit but keeps its debt, so it can neither save up nor get rid of an overrun by a pause.
-  std::optional<Work> pick(const PerWork<double>& weights) {
+  /// The job that runs next, or nothing if no weight is above 0; weights are by job. A job without
+  /// weight loses its credit but keeps its debt, so it can neither save up nor get rid of an
+  /// overrun by a pause.
+  std::optional<Job> pick(std::span<const double> weights) {
+    if (credit_ns_.size() < weights.size()) credit_ns_.resize(weights.size());
     double sum = 0;
-    for_each_work([&](Work work) {
-      if (weights[work] > 0) {
-        sum += weights[work];
+    for (Job job = 0; job < weights.size(); ++job) {
+      if (weights[job] > 0) {
+        sum += weights[job];
       } else {
-        credit_ns_[work] = std::min(credit_ns_[work], 0.0);
+        credit_ns_[job] = std::min(credit_ns_[job], 0.0);
       }
-    });
+    }
     if (!(sum > 0)) return std::nullopt;
-    if (const auto work = first_with_credit(weights)) return work;
+    if (const auto job = first_with_credit(weights)) return job;
     add_rounds(weights, sum);
     return first_with_credit(weights);
   }
 
-  /// `work` has used `spent`. Debt is bounded, so that one long stop (a stuck disk) of one kind
-  /// does not shut it out for longer than `kDebtRounds` rounds.
-  void charge(Work work, Nanoseconds spent) {
-    credit_ns_[work] =
-        std::max(credit_ns_[work] - static_cast<double>(spent.count()), -kDebtRounds * round_ns_);
+  /// `job` has used `spent`. Debt is bounded, so that one long stop (a stuck disk) of one job does
+  /// not shut it out for longer than `kDebtRounds` rounds.
+  void charge(Job job, Nanoseconds spent) {
+    if (credit_ns_.size() <= job) credit_ns_.resize(job + 1);
+    credit_ns_[job] =
+        std::max(credit_ns_[job] - static_cast<double>(spent.count()), -kDebtRounds * round_ns_);
   }
 
   void set_round(Nanoseconds round) { round_ns_ = static_cast<double>(round.count()); }
 
-  Nanoseconds credit(Work work) const {
-    return Nanoseconds(static_cast<std::int64_t>(credit_ns_[work]));
+  Nanoseconds credit(Job job) const {
+    return Nanoseconds(job < credit_ns_.size() ? static_cast<std::int64_t>(credit_ns_[job]) : 0);
   }
 
  private:
   static constexpr double kDebtRounds = 50;
 
-  std::optional<Work> first_with_credit(const PerWork<double>& weights) const {
-    std::optional<Work> found;
-    for_each_work([&](Work work) {
-      if (!found && weights[work] > 0 && credit_ns_[work] > 0) found = work;
-    });
-    return found;
+  std::optional<Job> first_with_credit(std::span<const double> weights) const {
+    for (Job job = 0; job < weights.size(); ++job) {
+      if (weights[job] > 0 && credit_ns_[job] > 0) return job;
+    }
+    return std::nullopt;
   }
 
   // As many rounds at once as it takes until somebody has credit.
-  void add_rounds(const PerWork<double>& weights, double sum) {
+  void add_rounds(std::span<const double> weights, double sum) {
     double rounds = -1;
-    for_each_work([&](Work work) {
-      if (!(weights[work] > 0)) return;
-      const double quantum = round_ns_ * weights[work] / sum;
-      const double needed = std::max(1.0, std::floor(-credit_ns_[work] / quantum) + 1);
+    for (Job job = 0; job < weights.size(); ++job) {
+      if (!(weights[job] > 0)) continue;
+      const double quantum = round_ns_ * weights[job] / sum;
+      const double needed = std::max(1.0, std::floor(-credit_ns_[job] / quantum) + 1);
       if (rounds < 0 || needed < rounds) rounds = needed;
-    });
-    for_each_work([&](Work work) {
-      if (weights[work] > 0) credit_ns_[work] += rounds * round_ns_ * weights[work] / sum;
-    });
+    }
+    for (Job job = 0; job < weights.size(); ++job) {
+      if (weights[job] > 0) credit_ns_[job] += rounds * round_ns_ * weights[job] / sum;
+    }
   }
 
   double round_ns_;
-  PerWork<double> credit_ns_;
+  std::vector<double> credit_ns_;  // by job
 };
 
 }  // namespace phlower

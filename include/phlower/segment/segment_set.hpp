@@ -102,7 +102,7 @@ class SegmentSet {
   const SegmentOptions& options() const noexcept { return options_; }
   Catalog& catalog() noexcept { return *catalog_; }
   /// Sums since the set was opened.
-  const StoreFigures& totals() const noexcept { return totals_; }
+  StoreFigures& totals() noexcept { return totals_; }
   void set_retention(const RetentionOptions& retention) { options_.retention = retention; }
   void set_disk(const DiskOptions& disk) { options_.disk = disk; }
   /// Changes whenever a segment comes, goes or changes its state.
@@ -110,17 +110,6 @@ class SegmentSet {
   FamilyWriters<RowsWriter>& rows() noexcept { return rows_; }
   FamilyWriters<DetailsWriter>& details() noexcept { return details_; }
   RowsWriter& active_rows() noexcept { return *rows_.active.writer; }
-  void count_too_old() noexcept { ++totals_.too_old; }
-  /// Sums of records that a rollback takes back.
-  struct Counted {
-    std::uint64_t too_old = 0;
-    std::uint64_t late = 0;
-  };
-  Counted counted() const noexcept { return {totals_.too_old, totals_.late}; }
-  void take_back(const Counted& before) noexcept {
-    totals_.too_old = before.too_old;
-    totals_.late = before.late;
-  }
 
   /// Readers in other processes go by the retention that is kept in the catalog.
   Status remember_retention() { return save_retention(catalog_->db(), options_.retention); }

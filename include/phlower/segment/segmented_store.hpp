@@ -7,18 +7,23 @@
 // rows and the ring's positions, in one transaction of that file.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "phlower/ground/file_watch.hpp"
+#include "phlower/history/checkpoint_chore.hpp"
 #include "phlower/history/merge.hpp"
 #include "phlower/history/store.hpp"
 #include "phlower/segment/segment_set.hpp"
 #include "phlower/segment/source_shelf.hpp"
+#include "phlower/segment/upkeep_chore.hpp"
 
 namespace phlower {
 
@@ -54,7 +59,7 @@ class SegmentedStore final : public Store {
     if (in_transaction_) return Status(Code::kInternal, path_ + ": begin inside a transaction");
     in_transaction_ = true;
     lost_ = Status();
-    counted_ = set_->counted();
+    late_before_ = set_->totals().late;
     now_ = clock_.wall();
     const Cutoffs cutoffs = cutoffs_at(set_->options().retention, now_);
     rows_cutoff_us_ = cutoff_us(cutoffs.invocations);
@@ -62,10 +67,12 @@ class SegmentedStore final : public Store {
     return Status();
   }
 
-  Status upsert(const RecordView& record) override {
+  Result<Put> upsert(const RecordView& record) override {
     if (!in_transaction_) return Status(Code::kInternal, path_ + ": upsert outside a transaction");
     if (!lost_.ok()) return lost_;
-    return lost(put(record));
+    auto done = put(record);
+    if (!done.ok()) return lost(done.status());
+    return done;
   }
 
   Status save_positions(const RingPositions& positions) override {
@@ -96,7 +103,7 @@ class SegmentedStore final : public Store {
     if (!in_transaction_) return;
     in_transaction_ = false;
     lost_ = Status();
-    set_->take_back(counted_);
+    set_->totals().late = late_before_;
     const auto roll_back = [](auto& open) {
       if (open.writer->file().in_transaction()) open.writer->rollback();
     };
@@ -105,16 +112,8 @@ class SegmentedStore final : public Store {
     shelf_.details().rolled_back();
   }
 
-  // Retention is the upkeep's work here: files go, not rows.
-  Result<PurgeReport> purge_some(WallTime, std::uint32_t) override { return PurgeReport{}; }
-  Result<bool> purge_due(WallTime) override { return false; }
-  std::uint64_t purge_backlog_rows(WallTime) override { return set_->backlog_rows(); }
-  Result<ReclaimReport> reclaim_some(std::uint32_t) override { return ReclaimReport{}; }
-  bool can_reclaim() const noexcept override { return false; }
-  std::uint64_t free_pages() override { return 0; }
-  Result<bool> recount_some(std::uint32_t) override { return false; }
-
-  Result<CheckpointReport> checkpoint() override {
+  /// Moves what readers allow of the longest log into its file. Never waits for a lock.
+  Result<CheckpointReport> checkpoint() {
     if (in_transaction_) return Status(Code::kInternal, path_ + ": checkpoint in a transaction");
     sqlite::WalWatch* longest = nullptr;
     bool* pinned = nullptr;
@@ -129,7 +128,8 @@ class SegmentedStore final : public Store {
     if (report.ok()) *pinned = !report->reset;
     return report;
   }
-  std::uint64_t wal_bytes() const noexcept override {
+  /// Size of the longest log that the next commit appends to; 0 when it starts anew.
+  std::uint64_t wal_bytes() const noexcept {
     std::uint64_t bytes = 0;
     const_cast<SegmentedStore*>(this)->each_writer(
         [&](auto& open) { bytes = std::max(bytes, open.writer->file().wal().bytes()); });
@@ -138,9 +138,13 @@ class SegmentedStore final : public Store {
 
   Counts counts() const;
   StoreFigures figures(WallTime now) override;
-  std::string problem() const override { return set_->problem(); }
-  bool tend_due(MonoTime now) override { return set_->tend_due(now); }
-  Result<TendReport> tend(MonoTime now) override;
+  std::span<Chore* const> chores() noexcept override { return chores_; }
+  bool tend_due(MonoTime now) { return set_->tend_due(now); }
+  /// One step of the upkeep of files. The number of segments that it changed.
+  Result<std::uint64_t> tend(MonoTime now) {
+    if (in_transaction_) return Status(Code::kInternal, path_ + ": upkeep in a transaction");
+    return set_->tend(now);
+  }
   Result<std::vector<Source*>> sources() override;
 
  private:
@@ -149,9 +153,10 @@ class SegmentedStore final : public Store {
         clock_(clock),
         set_(std::move(set)),
         catalog_watch_(path_ + "/" + std::string(Catalog::kFile)),
-        shelf_(set_->catalog(), [this](std::int64_t seq, const Status& status) {
-          set_->report_damage(seq, status);
-        }) {
+        shelf_(set_->catalog(), [this](std::int64_t seq,
+                                       const Status& status) { set_->report_damage(seq, status); }),
+        checkpoint_(*this, set_->options().store, clock, set_->totals()),
+        upkeep_(*set_, clock) {
     set_->on_close([this](std::int64_t seq) { shelf_.forget(seq); });
   }
 
@@ -166,7 +171,7 @@ class SegmentedStore final : public Store {
     return status;
   }
 
-  Status put(const RecordView& record);
+  Result<Put> put(const RecordView& record);
   Status put_version(RowsWriter& rows, std::uint32_t row, const TaskKey& key,
                      const RecordView& record);
   Result<std::int64_t> put_details(const TaskKey& key, const RecordView& record,
@@ -181,33 +186,39 @@ class SegmentedStore final : public Store {
   std::int64_t watched_ = 0;               // its number
   SourceShelf shelf_;
   bool in_transaction_ = false;
-  Status lost_;                  // why the open transaction cannot go on
-  SegmentSet::Counted counted_;  // when the transaction began
+  Status lost_;                    // why the open transaction cannot go on
+  std::uint64_t late_before_ = 0;  // of its figures, when the transaction began
   WallTime now_{};
   std::uint64_t lent_of_ = 0;  // the generation whose writers of details lend their files
   std::int64_t rows_cutoff_us_ = 0;
   std::int64_t details_cutoff_us_ = 0;
+  CheckpointChore<SegmentedStore> checkpoint_;
+  UpkeepChore upkeep_;
+  std::array<Chore*, 2> chores_{&checkpoint_, &upkeep_};
 };
 
 // -- Writing ------------------------------------------------------------------------------------
 
-inline Status SegmentedStore::put(const RecordView& record) {
+inline Result<Put> SegmentedStore::put(const RecordView& record) {
   if (Status status = check_record(record); !status.ok()) return status;
   const std::int64_t at_us = row_time_us(record, to_us(to_unix_seconds(now_)));
-  if (at_us <= rows_cutoff_us_) {
-    set_->count_too_old();
-    return Status();
-  }
+  if (at_us <= rows_cutoff_us_) return Put::kTooOld;
   auto rows = set_->rows_for(at_us);
   if (!rows.ok()) return rows.status();
   if (Status status = (*rows)->begin(); !status.ok()) return status;
   const TaskKey key(record.task_id);
   const auto row = (*rows)->find(key);
   if (!row.ok()) return row.status();
-  if (*row != 0) return put_version(**rows, *row, key, record);
-  const auto details = put_details(key, record, at_us);
-  if (!details.ok()) return details.status();
-  return (*rows)->insert(key, record, at_us, *details);
+  Status status;
+  if (*row != 0) {
+    status = put_version(**rows, *row, key, record);
+  } else {
+    const auto details = put_details(key, record, at_us);
+    if (!details.ok()) return details.status();
+    status = (*rows)->insert(key, record, at_us, *details);
+  }
+  if (!status.ok()) return status;
+  return Put::kStored;
 }
 
 inline Status SegmentedStore::put_version(RowsWriter& rows, std::uint32_t row, const TaskKey& key,
@@ -242,17 +253,7 @@ inline Result<std::int64_t> SegmentedStore::put_details(const TaskKey& key,
   return ref->packed();
 }
 
-// -- Upkeep and reads ---------------------------------------------------------------------------
-
-inline Result<TendReport> SegmentedStore::tend(MonoTime now) {
-  if (in_transaction_) return Status(Code::kInternal, path_ + ": upkeep in a transaction");
-  const std::uint64_t invocations = set_->totals().purged_invocations;
-  const std::uint64_t details = set_->totals().purged_details;
-  const auto changed = set_->tend(now);
-  if (!changed.ok()) return changed.status();
-  return TendReport{*changed, set_->totals().purged_invocations - invocations,
-                    set_->totals().purged_details - details};
-}
+// -- Figures and reads ---------------------------------------------------------------------------
 
 inline StoreFigures SegmentedStore::figures(WallTime) {
   StoreFigures figures = set_->totals();

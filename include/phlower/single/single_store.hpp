@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,8 @@
 
 namespace phlower {
 
+class SingleChores;
+
 /// One connection to one database file: it writes, purges, checkpoints and reads.
 /// Thread safety: none; one thread at a time. Blocks: on disk; never on another process's lock,
 /// except `open`, which waits at most one second for one.
@@ -39,10 +42,13 @@ class SingleStore final : public Store {
  public:
   /// Opens the file as it is: no rewrite, no index build, no scan. Errors: kNotFound (file or
   /// folder), kPermission, kNotOurs (nothing was changed), kVersion, kBusy, kIo, kCorrupt.
+  /// `clock`: of an engine; it outlives the store. Without one (tools) there are no chores, and
+  /// records of any age are stored.
   static Result<std::unique_ptr<SingleStore>> open(const StoreOptions& options,
                                                    const RetentionOptions& retention,
-                                                   OpenMode mode = OpenMode::kEngine);
-  ~SingleStore() override { rollback(); }
+                                                   OpenMode mode = OpenMode::kEngine,
+                                                   Clock* clock = nullptr);
+  ~SingleStore() override;
   SingleStore(const SingleStore&) = delete;
   SingleStore& operator=(const SingleStore&) = delete;
 
@@ -68,7 +74,7 @@ class SingleStore final : public Store {
   /// Adds or merges one version of a task. kInvalidArgument: this record can never be stored; it
   /// left no trace and the transaction goes on. After any other error the transaction is lost:
   /// every call returns that error until `rollback`.
-  Status upsert(const RecordView& record) override;
+  Result<Put> upsert(const RecordView& record) override;
   Status save_positions(const RingPositions& positions) override;
   /// Rows and positions become durable together. On an error everything is rolled back.
   Status commit() override;
@@ -79,19 +85,21 @@ class SingleStore final : public Store {
   // -- Retention ------------------------------------------------------------------------------
   /// Looks at no more than `max_rows` rows inside the open transaction, oldest first, and deletes
   /// what has expired at `now`.
-  Result<PurgeReport> purge_some(WallTime now, std::uint32_t max_rows) override;
+  Result<PurgeReport> purge_some(WallTime now, std::uint32_t max_rows);
   /// Whether `purge_some` would have anything to do. Microseconds.
-  Result<bool> purge_due(WallTime now) override;
+  Result<bool> purge_due(WallTime now);
+  bool keeps_forever() const noexcept { return retention_.keep_forever; }
   /// An estimate of rows and details that have expired, from the distance of row ids (rows are
   /// written about in the order in which they end). Microseconds; for weights and progress.
-  std::uint64_t purge_backlog_rows(WallTime now) override;
+  std::uint64_t purge_backlog_rows(WallTime now);
   /// Dry run: counts what has expired at `now` in steps of at most `max_rows` rows, without a
   /// transaction. The first call starts; the report holds the totals so far, `more` until the end.
   Result<PurgeReport> census_some(WallTime now, std::uint32_t max_rows);
   /// Rows that stay because their age is not certain, as the last whole purge met them, or the dry
   /// run that was made.
   Doubts doubts() const { return families_.doubts(); }
-  std::string notice() const override {
+  /// The same as a sentence; empty where there are none.
+  std::string notice() const {
     const std::string text = doubts().text();
     return text.empty() ? text : path() + ": " + text;
   }
@@ -105,45 +113,37 @@ class SingleStore final : public Store {
   // -- WAL and free pages; both outside a transaction -----------------------------------------
   /// A PASSIVE checkpoint of all frames that readers allow. Never waits for a lock. When all is
   /// moved and nobody reads, the log is reset too.
-  Result<CheckpointReport> checkpoint() override;
+  Result<CheckpointReport> checkpoint();
   /// Size of the log that the next commit appends to; 0 when it starts anew.
-  std::uint64_t wal_bytes() const noexcept override { return wal_ ? wal_->bytes() : 0; }
+  std::uint64_t wal_bytes() const noexcept { return wal_ ? wal_->bytes() : 0; }
   std::uint64_t wal_bytes_max() const noexcept { return wal_ ? wal_->bytes_max() : 0; }
   /// Returns up to `pages` free pages to the file system, in one transaction of its own; the file
   /// shrinks at the next checkpoint. kUnsupported: the file has no auto_vacuum, the sentence says
   /// what is needed.
-  Result<ReclaimReport> reclaim_some(std::uint32_t pages) override;
-  bool can_reclaim() const noexcept override { return can_reclaim_; }
+  Result<ReclaimReport> reclaim_some(std::uint32_t pages);
+  bool can_reclaim() const noexcept { return can_reclaim_; }
   /// The file was made with auto_vacuum = FULL: SQLite gives free pages back at each commit.
   Result<bool> reclaims_itself() { return sqlite::reclaims_itself(db_); }
-  std::uint64_t free_pages() override;
+  std::uint64_t free_pages();
   std::uint32_t page_size() const noexcept { return page_size_; }
 
   // -- Counts ---------------------------------------------------------------------------------
   /// One slice of the recount over at most `rows` rows. True: more to do.
-  Result<bool> recount_some(std::uint32_t rows) override;
+  Result<bool> recount_some(std::uint32_t rows);
   /// Whether `recount_some` has anything to do: after an open, and again some time after another
   /// process has written to the file.
   bool recount_due() const { return !families_.counted(); }
   Counts counts() const;
   StoreFigures figures(WallTime now) override;
 
+  std::span<Chore* const> chores() noexcept override;
+
   // -- Reads ----------------------------------------------------------------------------------
   Result<std::vector<Source*>> sources() override;
 
  private:
   SingleStore(const RetentionOptions& retention, OpenMode mode, OpenedFile file,
-              std::uint32_t page_size, bool can_reclaim)
-      : retention_(retention),
-        mode_(mode),
-        kind_(file.kind),
-        journal_was_(std::move(file.journal_was)),
-        page_size_(page_size),
-        can_reclaim_(can_reclaim),
-        db_(std::move(file.db)),
-        families_(db_),
-        positions_(db_),
-        watch_(db_.path()) {}
+              std::uint32_t page_size, bool can_reclaim);
 
   Status start(const FileLook& look);
   Status look_again(bool first);
@@ -168,8 +168,13 @@ class SingleStore final : public Store {
   std::optional<sqlite::WalWatch> wal_;
   sqlite::Statement begin_, commit_, data_version_statement_, schema_version_statement_;
 
+  Clock* clock_ = nullptr;  // of an engine
+  StoreFigures sums_;
+  std::unique_ptr<SingleChores> chores_;
+
   bool in_transaction_ = false;
-  Status lost_;  // why the open transaction cannot go on
+  Status lost_;                    // why the open transaction cannot go on
+  UnixSeconds too_old_ = -kNever;  // at or before this a record is not taken
   std::int64_t data_version_ = 0;
   std::int64_t schema_version_ = 0;
   std::uint32_t begins_alone_ = 0;        // since another process last wrote

@@ -1,13 +1,14 @@
 // Bodies of class SingleStore. Included by store.hpp alone.
 #pragma once
 
+#include "phlower/single/chores.hpp"
 #include "phlower/single/single_store.hpp"
 
 namespace phlower {
 
 inline Result<std::unique_ptr<SingleStore>> SingleStore::open(const StoreOptions& options,
                                                               const RetentionOptions& retention,
-                                                              OpenMode mode) {
+                                                              OpenMode mode, Clock* clock) {
   auto file = open_file(options, mode);
   if (!file.ok()) return file.status();
   const auto page_size = file->db.query_integer("PRAGMA page_size");
@@ -18,7 +19,30 @@ inline Result<std::unique_ptr<SingleStore>> SingleStore::open(const StoreOptions
   std::unique_ptr<SingleStore> store(new SingleStore(
       retention, mode, std::move(*file), static_cast<std::uint32_t>(*page_size), *reclaim));
   if (Status status = store->start(look); !status.ok()) return status;
+  if (clock != nullptr) {
+    store->clock_ = clock;
+    store->chores_ = std::make_unique<SingleChores>(*store, options, *clock, store->sums_);
+  }
   return store;
+}
+
+inline SingleStore::SingleStore(const RetentionOptions& retention, OpenMode mode, OpenedFile file,
+                                std::uint32_t page_size, bool can_reclaim)
+    : retention_(retention),
+      mode_(mode),
+      kind_(file.kind),
+      journal_was_(std::move(file.journal_was)),
+      page_size_(page_size),
+      can_reclaim_(can_reclaim),
+      db_(std::move(file.db)),
+      families_(db_),
+      positions_(db_),
+      watch_(db_.path()) {}
+
+inline SingleStore::~SingleStore() { rollback(); }
+
+inline std::span<Chore* const> SingleStore::chores() noexcept {
+  return chores_ ? chores_->all() : std::span<Chore* const>();
 }
 
 inline Status SingleStore::start(const FileLook& look) {
@@ -50,6 +74,7 @@ inline Status SingleStore::begin() {
   }
   families_.snapshot();
   lost_ = Status();
+  if (clock_ != nullptr) too_old_ = cutoffs_at(retention_, clock_->wall()).invocations;
   in_transaction_ = true;
   return Status();
 }
@@ -111,14 +136,22 @@ inline Status SingleStore::lost(Status status) {
   return status;
 }
 
-inline Status SingleStore::upsert(const RecordView& record) {
+inline Result<Put> SingleStore::upsert(const RecordView& record) {
   if (!in_transaction_ || !upserter_) {
     return Status(Code::kInternal, path() + ": upsert outside a transaction");
   }
   if (!lost_.ok()) return lost_;
+  const UnixSeconds time =
+      retention_time(record.finished_at, record.started_at, record.received_at);
+  if (time > 0 && time <= too_old_) {
+    if (Status valid = check_record(record); !valid.ok()) return valid;
+    return Put::kTooOld;
+  }
   const Cutoffs zero = cutoffs_at(retention_, WallTime());
-  return lost(upserter_->upsert(record, {-zero.invocations, -zero.details, details_cutoff_},
-                                families_.main_state()));
+  Status status = lost(upserter_->upsert(
+      record, {-zero.invocations, -zero.details, details_cutoff_}, families_.main_state()));
+  if (!status.ok()) return status;
+  return Put::kStored;
 }
 
 inline Status SingleStore::save_positions(const RingPositions& positions) {
@@ -251,7 +284,7 @@ inline Counts SingleStore::counts() const {
 }
 
 inline StoreFigures SingleStore::figures(WallTime now) {
-  StoreFigures figures;
+  StoreFigures figures = sums_;
   figures.counts = counts();
   figures.expired_rows = purge_backlog_rows(now);
   figures.log_bytes = wal_bytes();
