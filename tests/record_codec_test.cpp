@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "phlower/record/limits.hpp"
+#include "support/every_field.hpp"
 #include "support/ring_content.hpp"
 
 namespace phlower {
@@ -39,11 +40,7 @@ std::vector<std::byte> encode(const RecordView& record, std::uint64_t submitted_
 }
 
 void expect_same(const RecordView& got, const RecordView& want) {
-  for (const auto text : codec_detail::kTexts) EXPECT_EQ(got.*text, want.*text);
-  EXPECT_EQ(got.received_at, want.received_at);
-  EXPECT_EQ(got.started_at, want.started_at);
-  EXPECT_EQ(got.finished_at, want.finished_at);
-  EXPECT_EQ(got.runtime_ms, want.runtime_ms);
+  EXPECT_EQ(testing::different_fields(got, want), "");
   EXPECT_EQ(got.flags, want.flags);
 }
 
@@ -54,6 +51,27 @@ TEST(RecordCodec, GivesBackEveryField) {
   ASSERT_TRUE(decoded.ok()) << decoded.status().message();
   expect_same(decoded->record, record.view());
   EXPECT_EQ(decoded->submitted_ns, 12345u);
+}
+
+TEST(RecordCodec, KeepsEachFieldOfTheTableApart) {
+  const Record record = testing::every_field();
+  const auto bytes = encode(record.view());
+  const auto decoded = decode_record(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().message();
+  expect_same(decoded->record, record.view());
+  expect_same(owned(decoded->record).view(), record.view());
+  visit_fields(
+      [&](const Field& field, const auto& member) {
+        EXPECT_TRUE(is_known(field, member)) << field.name;
+        RecordView changed = record.view();
+        visit_fields(
+            [&field](const Field& other, auto& value) {
+              if (other.name == field.name) value = {};
+            },
+            changed);
+        EXPECT_EQ(testing::different_fields(changed, record.view()), " " + std::string(field.name));
+      },
+      record);
 }
 
 TEST(RecordCodec, GivesBackARecordOfNothingButItsId) {
@@ -114,11 +132,13 @@ TEST(RecordCodec, StaysInsideItsBytesWhateverBitIsFlipped) {
       ++refused;
       continue;
     }
-    for (const auto text : codec_detail::kTexts) {
-      const std::string_view got = decoded->record.*text;
-      const auto* from = reinterpret_cast<const std::byte*>(got.data());
-      EXPECT_TRUE(from >= damaged.data() && from + got.size() <= damaged.data() + damaged.size());
-    }
+    visit_texts(
+        [&](const Field& field, std::string_view got) {
+          const auto* from = reinterpret_cast<const std::byte*>(got.data());
+          const std::byte* const end = damaged.data() + damaged.size();
+          EXPECT_TRUE(from >= damaged.data() && from + got.size() <= end) << field.name;
+        },
+        decoded->record);
   }
   EXPECT_GT(refused, 300u);  // all lengths, counts and versions
 }
@@ -168,17 +188,20 @@ TEST(RecordCodec, SkipsWhatALaterMinorVersionAdded) {
 TEST(RecordCodec, RefusesWhatIsNoRecordOnBothSides) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  for (double RecordView::*field : {&RecordView::received_at, &RecordView::started_at,
-                                    &RecordView::finished_at, &RecordView::runtime_ms}) {
-    for (const double value : {kNan, kInfinity, -kInfinity}) {
-      const Record good = example();
-      RecordView record = good.view();
-      EXPECT_TRUE(encodable(record));
-      record.*field = value;
-      EXPECT_FALSE(encodable(record));
-      EXPECT_EQ(decode_record(encode(record)).status().code(), Code::kCorrupt);
-    }
-  }
+  const Record good = example();
+  RecordView bad = good.view();
+  visit_numbers(
+      [&](const Field& field, double& number) {
+        const double before = number;
+        for (const double value : {kNan, kInfinity, -kInfinity}) {
+          EXPECT_TRUE(encodable(bad));
+          number = value;
+          EXPECT_FALSE(encodable(bad)) << field.name;
+          EXPECT_EQ(decode_record(encode(bad)).status().code(), Code::kCorrupt) << field.name;
+          number = before;
+        }
+      },
+      bad);
   RecordView nameless;
   EXPECT_FALSE(encodable(nameless));
   EXPECT_EQ(decode_record(encode(nameless)).status().code(), Code::kCorrupt);
@@ -209,7 +232,7 @@ TEST(RecordLimits, CutEachDetailAndMarkTheRecord) {
   record.args = "12\u00e4";
   record.kwargs = "1234";
   record.traceback = "123456";
-  EXPECT_TRUE(cut_texts(record, record_limits(options)));
+  EXPECT_TRUE(cut_texts(record, options));
   EXPECT_EQ(record.args, "12");
   EXPECT_EQ(record.kwargs, "1234");
   EXPECT_EQ(record.traceback, "12345");
@@ -219,15 +242,15 @@ TEST(RecordLimits, CutEachDetailAndMarkTheRecord) {
 TEST(RecordLimits, LeaveARecordThatFitsAlone) {
   RecordView record;
   record.args = "123";
-  EXPECT_FALSE(cut_texts(record, record_limits(RecordOptions{})));
+  EXPECT_FALSE(cut_texts(record, RecordOptions{}));
   EXPECT_EQ(record.flags, 0);
 }
 
 TEST(RecordLimits, CutNamesAndTheExceptionButNeverTheId) {
   const std::string text(5000, 'x');
   RecordView record;
-  for (auto field : codec_detail::kTexts) record.*field = text;
-  EXPECT_TRUE(cut_texts(record, record_limits(RecordOptions{})));
+  visit_texts([&text](const Field&, std::string_view& member) { member = text; }, record);
+  EXPECT_TRUE(cut_texts(record, RecordOptions{}));
   EXPECT_EQ(record.task_id.size(), 5000u);
   for (const std::string_view name :
        {record.task_name, record.state, record.worker, record.queue}) {

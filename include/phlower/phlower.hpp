@@ -69,6 +69,7 @@
 #include "phlower/history/store.hpp"
 #include "phlower/history/task_key.hpp"
 #include "phlower/record/codec.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/limits.hpp"
 #include "phlower/record/record.hpp"
 #include "phlower/record/ring_position.hpp"

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "phlower/ground/status.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower {
@@ -41,7 +42,8 @@ inline UnixSeconds time_up_to(UnixSeconds end, UnixSeconds a, UnixSeconds b) noe
 /// are those of the run that ended, whichever came last. Where three versions meet, and two losers
 /// differ in something that the winner does not know, the first to arrive stays: a row does not
 /// remember whose word it holds.
-inline RecordView merge_versions(const RecordView& stored, const RecordView& incoming) noexcept {
+[[gnu::flatten]] inline RecordView merge_versions(const RecordView& stored,
+                                                  const RecordView& incoming) noexcept {
   const bool incoming_wins = supersedes(incoming, stored);
   RecordView row = incoming_wins ? incoming : stored;
   const RecordView& loser = incoming_wins ? stored : incoming;
@@ -55,15 +57,11 @@ inline RecordView merge_versions(const RecordView& stored, const RecordView& inc
     row.started_at = time_up_to(row.finished_at, row.started_at, loser.started_at);
     row.received_at = time_up_to(row.finished_at, row.received_at, loser.received_at);
   }
-  const auto fill = [](std::string_view& mine, std::string_view other) {
-    if (mine.empty()) mine = other;
-  };
-  fill(row.task_name, loser.task_name);
-  fill(row.state, loser.state);
-  fill(row.worker, loser.worker);
-  fill(row.queue, loser.queue);
-  fill(row.args, loser.args);
-  fill(row.kwargs, loser.kwargs);
+  visit_fields(
+      [](const Field& field, auto& mine, const auto& other) {
+        if (field.merge == FieldMerge::kFilled && !is_known(field, mine)) mine = other;
+      },
+      row, loser);
   return row;
 }
 
@@ -73,15 +71,17 @@ inline constexpr UnixSeconds kLatestTime = 253'402'300'799.0;
 /// kInvalidArgument for a record that no row can hold.
 inline Status check_record(const RecordView& record) {
   if (record.task_id.empty()) return Status(Code::kInvalidArgument, "a record without task_id");
-  for (const double time : {record.received_at, record.started_at, record.finished_at}) {
-    if (!std::isfinite(time) || time > kLatestTime) {
-      return Status(Code::kInvalidArgument,
-                    "task " + std::string(record.task_id) + ": a time that is no time");
-    }
-  }
-  if (!std::isfinite(record.runtime_ms)) {
-    return Status(Code::kInvalidArgument,
-                  "task " + std::string(record.task_id) + ": a runtime that is no number");
+  const char* wrong = nullptr;
+  visit_numbers(
+      [&wrong](const Field& field, double value) {
+        const bool time = field.kind == FieldKind::kTime;
+        if (std::isfinite(value) && !(time && value > kLatestTime)) return;
+        if (wrong == nullptr)
+          wrong = time ? "a time that is no time" : "a runtime that is no number";
+      },
+      record);
+  if (wrong != nullptr) {
+    return Status(Code::kInvalidArgument, "task " + std::string(record.task_id) + ": " + wrong);
   }
   return Status();
 }

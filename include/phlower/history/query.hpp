@@ -13,6 +13,7 @@
 #include "phlower/ground/histogram.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/history/stop_rule.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower {
@@ -137,11 +138,13 @@ inline bool matches_fields(const Query& query, const Record& record) noexcept {
 
 inline bool matches_text(const Query& query, const Record& record) noexcept {
   if (query.text.empty()) return true;
-  for (const std::string* text :
-       {&record.exception_type, &record.traceback, &record.args, &record.kwargs}) {
-    if (contains_text(*text, query.text)) return true;
-  }
-  return false;
+  bool found = false;
+  visit_texts(
+      [&](const Field& field, const std::string& text) {
+        if (is_prose(field)) found = found || contains_text(text, query.text);
+      },
+      record);
+  return found;
 }
 
 /// Whether a row at (at_us, task_id) comes before the other in the order of answers.

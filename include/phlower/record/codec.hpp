@@ -3,7 +3,7 @@
 //
 //   offset  bytes  field (little endian)
 //   0       1      major version, 1: a reader refuses any other
-//   1       1      minor version, 0: a later one adds only what a reader may skip
+//   1       1      minor version, 0: a later one adds only what a reader may skip, see below
 //   2       2      flags (RecordFlag)
 //   4       2      fixed_bytes: offset of the first text; 88 in version 1.0
 //   6       2      texts: number of lengths at offset 48; 9 in version 1.0
@@ -16,8 +16,12 @@
 //                  args, kwargs, traceback
 //   84      4      zero
 //   88             the texts, in this order, one after the other, without terminators
+//
+// A later minor version has the lengths of its further texts behind the nine, then its further
+// numbers (doubles, from the next multiple of 8 on), then the texts, the further ones last.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -27,8 +31,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "phlower/ground/status.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower {
@@ -38,10 +44,62 @@ static_assert(std::endian::native == std::endian::little,
 
 inline constexpr std::uint8_t kCodecMajor = 1;
 inline constexpr std::uint8_t kCodecMinor = 0;
-inline constexpr std::size_t kCodecTexts = 9;
-inline constexpr std::size_t kCodecLengthsAt = 48;
-inline constexpr std::size_t kCodecFixedBytes = 88;
 inline constexpr std::size_t kCodecSubmittedAt = 8;
+inline constexpr std::size_t kCodecNumbersAt = 16;
+inline constexpr std::size_t kCodecLengthsAt = 48;
+
+namespace codec_detail {
+
+inline constexpr std::size_t kFirstNumbers = (kCodecLengthsAt - kCodecNumbersAt) / 8;
+
+/// How many texts, or numbers, a record of this minor version has.
+constexpr std::size_t count(bool texts, int minor) noexcept {
+  return count_fields([=](const Field& field) {
+    return field.is_text() == texts && field.since.codec_minor <= minor;
+  });
+}
+
+/// Where the numbers stand that came after version 1.0.
+constexpr std::size_t later_numbers_at(std::size_t texts) noexcept {
+  return (kCodecLengthsAt + 4 * texts + 7) / 8 * 8;
+}
+
+/// What a record of one minor version has.
+struct Shape {
+  std::size_t texts = 0;
+  std::size_t fixed_bytes = 0;
+};
+constexpr auto shapes() noexcept {
+  std::array<Shape, kCodecMinor + 1> all;
+  for (int minor = 0; minor <= kCodecMinor; ++minor) {
+    const std::size_t texts = count(true, minor);
+    const std::size_t later_numbers = count(false, minor) - kFirstNumbers;
+    all[static_cast<std::size_t>(minor)] = {texts, later_numbers_at(texts) + 8 * later_numbers};
+  }
+  return all;
+}
+inline constexpr auto kShapes = shapes();
+
+/// Whether this table can be read by who knows fewer fields: what is new stands behind the rest.
+constexpr bool only_grows() noexcept {
+  int texts = 0;
+  int numbers = 0;
+  bool grows = true;
+  visit_fields([&](const Field& field) {
+    int& last = field.is_text() ? texts : numbers;
+    grows &= field.since.codec_minor >= last && field.since.codec_minor <= kCodecMinor;
+    last = field.since.codec_minor;
+  });
+  return grows;
+}
+static_assert(only_grows(),
+              "a field belongs to the end of the table, with a codec_minor of its own");
+static_assert(kShapes[0].fixed_bytes == 88 && kShapes[0].texts == 9 && kFirstNumbers == 4);
+
+}  // namespace codec_detail
+
+inline constexpr std::size_t kCodecTexts = codec_detail::kShapes[kCodecMinor].texts;
+inline constexpr std::size_t kCodecFixedBytes = codec_detail::kShapes[kCodecMinor].fixed_bytes;
 
 /// A decoded record; its text points into the bytes it was decoded from.
 struct DecodedRecord {
@@ -50,12 +108,6 @@ struct DecodedRecord {
 };
 
 namespace codec_detail {
-
-using Texts = std::array<std::string_view RecordView::*, kCodecTexts>;
-inline constexpr Texts kTexts = {
-    &RecordView::task_id, &RecordView::task_name, &RecordView::state,
-    &RecordView::worker,  &RecordView::queue,     &RecordView::exception_type,
-    &RecordView::args,    &RecordView::kwargs,    &RecordView::traceback};
 
 template <class T>
 T load(const std::byte* from) noexcept {
@@ -70,39 +122,76 @@ std::byte* store(std::byte* to, T value) noexcept {
   return to + sizeof(value);
 }
 
+/// Where the n-th number of a record with so many texts stands.
+constexpr std::size_t number_at(std::size_t n, std::size_t texts) noexcept {
+  return n < kFirstNumbers ? kCodecNumbersAt + 8 * n
+                           : later_numbers_at(texts) + 8 * (n - kFirstNumbers);
+}
+
 /// The reason why bytes are not a record, or nothing. Checks the fixed part only.
 inline const char* fixed_part_error(std::span<const std::byte> bytes) noexcept {
-  if (bytes.size() < kCodecFixedBytes) return "shorter than its fixed part";
+  if (bytes.size() < kShapes[0].fixed_bytes) return "shorter than its fixed part";
   if (load<std::uint8_t>(&bytes[0]) != kCodecMajor) return "of another major version";
   const auto minor = load<std::uint8_t>(&bytes[1]);
   const auto fixed = load<std::uint16_t>(&bytes[4]);
   const auto texts = load<std::uint16_t>(&bytes[6]);
-  if (fixed < kCodecFixedBytes || fixed > bytes.size()) return "fixed part out of range";
-  if (texts < kCodecTexts || kCodecLengthsAt + 4ull * texts > fixed) return "too many or few texts";
-  if (minor == 0 && (fixed != kCodecFixedBytes || texts != kCodecTexts)) return "not version 1.0";
-  return nullptr;
+  const Shape& known = kShapes[std::min(minor, kCodecMinor)];
+  if (fixed < known.fixed_bytes || fixed > bytes.size()) return "fixed part out of range";
+  const std::size_t numbers = known.fixed_bytes - later_numbers_at(known.texts);
+  if (texts < known.texts || later_numbers_at(texts) + numbers > fixed) {
+    return "too many or few texts";
+  }
+  const bool exact = fixed == known.fixed_bytes && texts == known.texts;
+  return exact || minor > kCodecMinor ? nullptr : "not as its minor version has it";
+}
+
+/// Reads the fields that the record has. False: a text ends outside of it. `end`: of the texts.
+[[gnu::flatten]] inline bool read_fields(std::span<const std::byte> bytes, RecordView& record,
+                                         std::size_t& end) {
+  const auto minor = load<std::uint8_t>(&bytes[1]);
+  const std::size_t all_texts = load<std::uint16_t>(&bytes[6]);
+  end = load<std::uint16_t>(&bytes[4]);
+  std::size_t texts = 0;
+  std::size_t numbers = 0;
+  bool whole = true;
+  visit_fields(
+      [&](const Field& field, auto& member) {
+        if (!whole || field.since.codec_minor > minor) return;
+        if constexpr (std::is_arithmetic_v<std::remove_reference_t<decltype(member)>>) {
+          member = load<double>(&bytes[number_at(numbers++, all_texts)]);
+        } else {
+          const std::size_t length = load<std::uint32_t>(&bytes[kCodecLengthsAt + 4 * texts++]);
+          whole = length <= bytes.size() - end;
+          if (!whole) return;
+          member = {reinterpret_cast<const char*>(bytes.data()) + end, length};
+          end += length;
+        }
+      },
+      record);
+  return whole;
 }
 
 }  // namespace codec_detail
 
 /// What a producer checks before it takes a record: a task_id, and times that are numbers.
-inline bool encodable(const RecordView& record) noexcept {
-  return !record.task_id.empty() && std::isfinite(record.received_at) &&
-         std::isfinite(record.started_at) && std::isfinite(record.finished_at) &&
-         std::isfinite(record.runtime_ms);
+[[gnu::flatten]] inline bool encodable(const RecordView& record) noexcept {
+  bool good = !record.task_id.empty();
+  visit_numbers([&good](const Field&, double value) { good &= std::isfinite(value); }, record);
+  return good;
 }
 
 /// Size of the encoding of `record`.
-inline std::size_t encoded_bytes(const RecordView& record) noexcept {
+[[gnu::flatten]] inline std::size_t encoded_bytes(const RecordView& record) noexcept {
   std::size_t total = kCodecFixedBytes;
-  for (const auto text : codec_detail::kTexts) total += (record.*text).size();
+  visit_texts([&total](const Field&, std::string_view text) { total += text.size(); }, record);
   return total;
 }
 
 /// Writes the encoding to the start of `dst` and returns its size. Writes nothing and returns 0
 /// when `dst` is too small or a text is longer than 4 GiB. Does not allocate.
-inline std::size_t encode_record(const RecordView& record, std::uint64_t submitted_ns,
-                                 std::span<std::byte> dst) noexcept {
+[[gnu::flatten]] inline std::size_t encode_record(const RecordView& record,
+                                                  std::uint64_t submitted_ns,
+                                                  std::span<std::byte> dst) noexcept {
   using codec_detail::store;
   const std::size_t total = encoded_bytes(record);
   if (total > dst.size() || total > UINT32_MAX) return 0;
@@ -113,19 +202,21 @@ inline std::size_t encode_record(const RecordView& record, std::uint64_t submitt
   at = store(at, static_cast<std::uint16_t>(kCodecFixedBytes));
   at = store(at, static_cast<std::uint16_t>(kCodecTexts));
   at = store(at, submitted_ns);
-  at = store(at, record.received_at);
-  at = store(at, record.started_at);
-  at = store(at, record.finished_at);
-  at = store(at, record.runtime_ms);
-  for (const auto text : codec_detail::kTexts) {
-    at = store(at, static_cast<std::uint32_t>((record.*text).size()));
-  }
-  at = store(at, std::uint32_t{0});
-  for (const auto text : codec_detail::kTexts) {
-    const std::string_view bytes = record.*text;
-    if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
-    at += bytes.size();
-  }
+  std::byte* length = dst.data() + kCodecLengthsAt;
+  std::byte* text = dst.data() + kCodecFixedBytes;
+  std::size_t numbers = 0;
+  std::memset(dst.data() + codec_detail::later_numbers_at(kCodecTexts) - 4, 0, 4);
+  visit_fields(
+      [&](const Field&, const auto& member) {
+        if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(member)>>) {
+          store(dst.data() + codec_detail::number_at(numbers++, kCodecTexts), member);
+        } else {
+          length = store(length, static_cast<std::uint32_t>(member.size()));
+          if (!member.empty()) std::memcpy(text, member.data(), member.size());
+          text += member.size();
+        }
+      },
+      record);
   return total;
 }
 
@@ -141,22 +232,12 @@ inline Result<DecodedRecord> decode_record(std::span<const std::byte> bytes) {
   RecordView& record = decoded.record;
   record.flags = load<std::uint16_t>(&bytes[2]);
   decoded.submitted_ns = load<std::uint64_t>(&bytes[kCodecSubmittedAt]);
-  record.received_at = load<double>(&bytes[16]);
-  record.started_at = load<double>(&bytes[24]);
-  record.finished_at = load<double>(&bytes[32]);
-  record.runtime_ms = load<double>(&bytes[40]);
-  std::size_t at = load<std::uint16_t>(&bytes[4]);
-  for (std::size_t index = 0; index < kCodecTexts; ++index) {
-    const auto length = load<std::uint32_t>(&bytes[kCodecLengthsAt + 4 * index]);
-    if (length > bytes.size() - at) {
-      return Status(Code::kCorrupt, "record has a text that ends outside of it");
-    }
-    record.*
-        codec_detail::kTexts[index] = {reinterpret_cast<const char*>(bytes.data()) + at, length};
-    at += length;
+  std::size_t end = 0;
+  if (!codec_detail::read_fields(bytes, record, end)) {
+    return Status(Code::kCorrupt, "record has a text that ends outside of it");
   }
-  const bool exact = load<std::uint8_t>(&bytes[1]) == kCodecMinor;
-  if (exact && at != bytes.size()) return Status(Code::kCorrupt, "record has bytes after its end");
+  const bool exact = load<std::uint8_t>(&bytes[1]) <= kCodecMinor;
+  if (exact && end != bytes.size()) return Status(Code::kCorrupt, "record has bytes after its end");
   if (!encodable(record)) {
     return Status(Code::kCorrupt, "record without task_id or with a time that is not finite");
   }

@@ -6,12 +6,14 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "phlower/config/options.hpp"
 #include "phlower/record/codec.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower {
@@ -20,17 +22,11 @@ inline constexpr std::size_t kTaskIdBytesMax = 1024;
 inline constexpr std::size_t kNameBytesMax = 255;  // of task, state, worker, queue
 inline constexpr std::size_t kExceptionBytesMax = 1024;
 
-/// Limits in bytes. `record_bytes` is the whole encoded record with its header in the ring.
-struct RecordLimits {
-  std::size_t record_bytes = 0;
-  std::size_t args_bytes = 0;
-  std::size_t kwargs_bytes = 0;
-  std::size_t traceback_bytes = 0;
-};
-
-inline RecordLimits record_limits(const RecordOptions& options) noexcept {
-  return {options.max_bytes, options.args_max_bytes, options.kwargs_max_bytes,
-          options.traceback_max_bytes};
+/// How long a text may be. An id is never cut.
+constexpr std::size_t most_bytes_of(const Field& field, const RecordOptions& options) noexcept {
+  if (field.kind == FieldKind::kId) return std::string_view::npos;
+  if (field.kind == FieldKind::kWord) return kNameBytesMax;
+  return field.max_bytes != nullptr ? options.*field.max_bytes : kExceptionBytesMax;
 }
 
 /// The longest prefix of `text` that has at most `max_bytes` and does not end inside a character.
@@ -51,34 +47,35 @@ inline std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes
 
 /// Cuts each text but the id to its limit and marks the record kDetailsCut when one was longer.
 /// Returns whether something was cut.
-inline bool cut_texts(RecordView& record, const RecordLimits& limits) noexcept {
+[[gnu::flatten]] inline bool cut_texts(RecordView& record, const RecordOptions& limits) noexcept {
   bool cut = false;
-  const auto to = [&cut](std::string_view& text, std::size_t max_bytes) {
-    if (text.size() <= max_bytes) return;
-    text = utf8_prefix(text, max_bytes);
-    cut = true;
-  };
-  to(record.task_name, kNameBytesMax);
-  to(record.state, kNameBytesMax);
-  to(record.worker, kNameBytesMax);
-  to(record.queue, kNameBytesMax);
-  to(record.exception_type, kExceptionBytesMax);
-  to(record.args, limits.args_bytes);
-  to(record.kwargs, limits.kwargs_bytes);
-  to(record.traceback, limits.traceback_bytes);
+  visit_texts(
+      [&](const Field& field, std::string_view& text) {
+        const std::size_t max_bytes = most_bytes_of(field, limits);
+        if (text.size() <= max_bytes) return;
+        text = utf8_prefix(text, max_bytes);
+        cut = true;
+      },
+      record);
   if (cut) record.flags |= kDetailsCut;
   return cut;
 }
 
-/// Cuts further, what says least first, until the encoding has at most `max_bytes`, and marks the
-/// record. Where that is not enough (an id or names that are too long for it), all of it is cut.
-/// Returns whether something was cut.
-inline bool cut_to_size(RecordView& record, std::size_t max_bytes) noexcept {
+/// Cuts further, the last text of the table first, but no words, until the encoding has at most
+/// `max_bytes`, and marks the record. Where that is not enough (an id or names that are too long
+/// for it), all of it is cut. Returns whether something was cut.
+[[gnu::flatten]] inline bool cut_to_size(RecordView& record, std::size_t max_bytes) noexcept {
   std::size_t bytes = encoded_bytes(record);
   if (bytes <= max_bytes) return false;
-  for (std::string_view* text :
-       {&record.traceback, &record.kwargs, &record.args, &record.exception_type}) {
-    if (bytes <= max_bytes) break;
+  std::array<std::string_view*, count_fields(is_prose)> texts;
+  std::size_t left = 0;
+  visit_texts(
+      [&](const Field& field, std::string_view& text) {
+        if (is_prose(field)) texts[left++] = &text;
+      },
+      record);
+  while (bytes > max_bytes && left > 0) {
+    std::string_view* const text = texts[--left];
     const std::size_t before = text->size();
     const std::size_t over = bytes - max_bytes;
     *text = utf8_prefix(*text, before > over ? before - over : 0);
@@ -92,7 +89,7 @@ inline bool cut_to_size(RecordView& record, std::size_t max_bytes) noexcept {
 /// is. Returns whether something was left out.
 inline bool shed_details(RecordView& record) noexcept {
   if (!record.has_details()) return false;
-  record.args = record.kwargs = record.traceback = {};
+  record.clear_details();
   record.flags |= kDetailsShed;
   return true;
 }

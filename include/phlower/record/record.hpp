@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "phlower/record/fields.hpp"
+
 namespace phlower {
 
 /// What a state weighs against another of the same task; see `state_rank`.
@@ -65,10 +67,23 @@ struct RecordView {
     if (finished_at > 0) return finished_at;
     return started_at > 0 ? started_at : received_at;
   }
-  bool has_details() const noexcept {
-    return !args.empty() || !kwargs.empty() || !traceback.empty();
+  [[gnu::flatten]] bool has_details() const noexcept {
+    bool some = false;
+    visit_details([&some](const Field&, std::string_view text) { some |= !text.empty(); }, *this);
+    return some;
+  }
+  void clear_details() noexcept {
+    visit_details([](const Field&, std::string_view& text) { text = {}; }, *this);
   }
 };
+
+inline bool same_details(const RecordView& a, const RecordView& b) noexcept {
+  bool same = true;
+  visit_details(
+      [&same](const Field&, std::string_view one, std::string_view other) { same &= one == other; },
+      a, b);
+  return same;
+}
 
 /// The same with text of its own, for code that keeps records.
 struct Record {
@@ -87,22 +102,20 @@ struct Record {
   std::string traceback;
   std::uint16_t flags = 0;
 
-  RecordView view() const noexcept {
-    return {task_id, task_name, state,          received_at, started_at, finished_at, runtime_ms,
-            worker,  queue,     exception_type, args,        kwargs,     traceback,   flags};
+  [[gnu::flatten]] RecordView view() const noexcept {
+    RecordView out;
+    visit_fields([](const Field&, auto& to, const auto& from) { to = from; }, out, *this);
+    out.flags = flags;
+    return out;
   }
 };
 
 /// A copy of the text a view shows. Allocates.
 inline Record owned(const RecordView& view) {
-  const auto text = [](std::string_view from) { return std::string(from); };
-  return {text(view.task_id),   text(view.task_name),
-          text(view.state),     view.received_at,
-          view.started_at,      view.finished_at,
-          view.runtime_ms,      text(view.worker),
-          text(view.queue),     text(view.exception_type),
-          text(view.args),      text(view.kwargs),
-          text(view.traceback), view.flags};
+  Record out;
+  visit_fields([](const Field&, auto& to, const auto& from) { to = from; }, out, view);
+  out.flags = view.flags;
+  return out;
 }
 
 }  // namespace phlower

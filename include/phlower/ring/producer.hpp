@@ -86,7 +86,7 @@ class Producer {
   Producer(std::string path, const RecordOptions& limits, std::uint32_t high_water_percent,
            Clock& clock)
       : path_(std::move(path)),
-        limits_(record_limits(limits)),
+        limits_(limits),
         high_water_percent_(high_water_percent),
         clock_(clock) {}
 
@@ -112,7 +112,7 @@ class Producer {
   }
   /// That a record may take in the ring.
   std::uint64_t most_bytes() const {
-    return std::min<std::uint64_t>(limits_.record_bytes, view_.chunk_bytes());
+    return std::min<std::uint64_t>(limits_.max_bytes, view_.chunk_bytes());
   }
   /// The record as it goes into the ring: cut where it is too long.
   RecordView fit(const RecordView& record) const {
@@ -128,7 +128,7 @@ class Producer {
   static constexpr Nanoseconds kAttachAgain = Milliseconds(100);
 
   const std::string path_;
-  const RecordLimits limits_;
+  const RecordOptions limits_;
   const std::uint32_t high_water_percent_;
   Clock& clock_;
 
