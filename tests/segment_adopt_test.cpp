@@ -143,11 +143,11 @@ class AdoptTables : public ::testing::Test, protected SegmentRig {
                   std::string(id) + "', 't', 'SUCCESS', " + std::to_string(now() - hours * 3600) +
                   ")");
     };
-    testing::exec(db, std::string(schema::kCreateInvocations) +
-                          "; CREATE INDEX by_end ON invocations (finished_at)");
+    testing::exec(
+        db, schema::create_invocations() + "; CREATE INDEX by_end ON invocations (finished_at)");
     add("legacy", legacy_h);
     testing::exec(db, "ALTER TABLE invocations RENAME TO invocations_legacy; " +
-                          std::string(schema::kCreateInvocations) +
+                          schema::create_invocations() +
                           "; CREATE INDEX by_end_2 ON invocations (finished_at)");
     add("main", main_h);
     options.store.adopt = old_;

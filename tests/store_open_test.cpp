@@ -212,8 +212,8 @@ TEST_F(StoreOpen, RefusesTablesOfANewerVersion) {
 
 TEST_F(StoreOpen, RefusesTextThatIsNotUtf8) {
   auto db = open_db(path_, sqlite::Access::kCreate);
-  exec(db, "PRAGMA encoding = 'UTF-16le'; " + std::string(schema::kCreateInvocations) + "; " +
-               std::string(schema::kCreateDetails));
+  exec(db, "PRAGMA encoding = 'UTF-16le'; " + schema::create_invocations() + "; " +
+               schema::create_details());
   db = {};
   expect_refused(Code::kUnsupported, "UTF-16");
 }

@@ -23,10 +23,9 @@ class OwnersFile : public ::testing::Test {
             const std::string& mode = "wal") {
     std::filesystem::remove(path_);
     auto db = open_db(path_, sqlite::Access::kCreate);
-    std::string table(schema::kCreateInvocations);
+    std::string table = schema::create_invocations();
     table.insert(table.size() - 1, columns);
-    exec(db, "PRAGMA journal_mode = " + mode + ";" + table + ";" +
-                 std::string(schema::kCreateDetails) + ";" +
+    exec(db, "PRAGMA journal_mode = " + mode + ";" + table + ";" + schema::create_details() + ";" +
                  std::string(schema::kCreateIndexes[0]) + ";" + added);
   }
 

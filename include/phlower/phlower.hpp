@@ -160,6 +160,7 @@
 #include "phlower/single/purge_slice.hpp"
 #include "phlower/single/row_age.hpp"
 #include "phlower/single/row_deleter.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/rows.hpp"
 #include "phlower/single/schema.hpp"
 #include "phlower/single/single_store.hpp"

@@ -9,6 +9,7 @@
 #include "phlower/config/options.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/segment/segmented_store.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/rows.hpp"
 #include "phlower/single/schema.hpp"
 #include "phlower/sqlite/sqlite.hpp"
@@ -28,20 +29,15 @@ inline Status make_backlog(const std::string& path, std::uint64_t rows, Nanoseco
   Status status = db.exec(
       "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
       "PRAGMA cache_size=-262144; BEGIN");
-  for (const std::string_view sql : {schema::kCreateInvocations, schema::kCreateDetails}) {
-    if (status.ok()) status = db.exec(std::string(sql));
-  }
+  if (status.ok()) status = db.exec(schema::create_invocations());
+  if (status.ok()) status = db.exec(schema::create_details());
   for (const std::string_view sql : schema::kCreateOriginTables) {
     if (status.ok()) status = db.exec(std::string(sql));
   }
   if (!status.ok()) return status;
-  auto invocation = db.prepare(
-      "INSERT INTO invocations (task_id, task_name, state, received_at, started_at, finished_at, "
-      "runtime_ms, worker, queue, exception_type) VALUES (?,?,?,?,?,?,?,?,?,?)");
+  auto invocation = db.prepare(row_sql::insert<FieldPart::kRow>());
   if (!invocation.ok()) return invocation.status();
-  auto details = db.prepare(
-      "INSERT INTO invocation_details (task_id, args_preview, kwargs_preview, traceback_snippet) "
-      "VALUES (?,?,?,?)");
+  auto details = db.prepare(row_sql::insert<FieldPart::kDetails>());
   if (!details.ok()) return details.status();
   FreshRecords records(templates, 77, clock);
   const double oldest = to_unix_seconds(clock.wall() - age) - 86'400.0;
@@ -49,9 +45,11 @@ inline Status make_backlog(const std::string& path, std::uint64_t rows, Nanoseco
     Record record = records.next();
     const double moved = oldest + 86'400.0 * static_cast<double>(i) / static_cast<double>(rows) -
                          record.view().version_time();
-    for (UnixSeconds* time : {&record.received_at, &record.started_at, &record.finished_at}) {
-      if (*time > 0) *time += moved;
-    }
+    visit_numbers(
+        [moved](const Field& field, double& time) {
+          if (field.kind == FieldKind::kTime && time > 0) time += moved;
+        },
+        record);
     bind_row(*invocation, record.view());
     if (status = invocation->run(); !status.ok()) return status;
     bind_details(*details, record.view());

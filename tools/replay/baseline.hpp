@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "phlower/ring/consumer.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/rows.hpp"
 #include "phlower/single/schema.hpp"
 #include "phlower/sqlite/sqlite.hpp"
@@ -84,19 +85,16 @@ class ReplayBaseline {
     ring_ = *std::move(ring);
     found_ = ring_->stats().unread;
     Status status = db_.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
-    for (const std::string_view sql : {schema::kCreateInvocations, schema::kCreateDetails,
-                                       schema::kCreateIndexes[0], schema::kCreateIndexes[1]}) {
+    if (status.ok()) status = db_.exec(schema::create_invocations());
+    if (status.ok()) status = db_.exec(schema::create_details());
+    for (const std::string_view sql : schema::kCreateIndexes) {
       if (status.ok()) status = db_.exec(std::string(sql));
     }
     if (!status.ok()) return status;
-    auto invocation = db_.prepare(
-        "INSERT OR REPLACE INTO invocations (task_id, task_name, state, received_at, started_at, "
-        "finished_at, runtime_ms, worker, queue, exception_type) VALUES (?,?,?,?,?,?,?,?,?,?)");
+    auto invocation = db_.prepare(row_sql::insert<FieldPart::kRow>("INSERT OR REPLACE"));
     if (!invocation.ok()) return invocation.status();
     invocation_ = *std::move(invocation);
-    auto details = db_.prepare(
-        "INSERT OR REPLACE INTO invocation_details (task_id, args_preview, kwargs_preview, "
-        "traceback_snippet) VALUES (?,?,?,?)");
+    auto details = db_.prepare(row_sql::insert<FieldPart::kDetails>("INSERT OR REPLACE"));
     if (!details.ok()) return details.status();
     details_ = *std::move(details);
     return Status();

@@ -123,12 +123,12 @@ constexpr void visit_fields(Visit&& visit, Records&&... of) {
               .need = kColumn}, fd::started_at(of)...);
   visit(Field{.name = "finished_at", .short_name = "finished", .kind = kTime, .merge = kByRule,
               .need = kColumn}, fd::finished_at(of)...);
-  visit(Field{.name = "runtime_ms", .short_name = "runtime", .kind = kRuntime, .merge = kWinners,
-              .need = kColumn}, fd::runtime(of)...);
-  visit(Field{.name = "worker", .kind = kWord, .need = kColumn}, of.worker...);
-  visit(Field{.name = "queue", .kind = kWord, .need = kColumn}, of.queue...);
-  visit(Field{.name = "exception_type", .short_name = "exception", .merge = kWinners,
-              .need = kColumn}, of.exception_type...);
+  visit(Field{.name = "runtime_ms", .short_name = "runtime", .kind = kRuntime,
+              .merge = kWinners}, fd::runtime(of)...);
+  visit(Field{.name = "worker", .kind = kWord}, of.worker...);
+  visit(Field{.name = "queue", .kind = kWord}, of.queue...);
+  visit(Field{.name = "exception_type", .short_name = "exception",
+              .merge = kWinners}, of.exception_type...);
   visit(Field{.name = "args", .column = "args_preview", .part = kDetails, .need = kColumn,
               .max_bytes = &RecordOptions::args_max_bytes}, of.args...);
   visit(Field{.name = "kwargs", .column = "kwargs_preview", .part = kDetails, .need = kColumn,
@@ -193,15 +193,6 @@ constexpr auto fields_of() {
     if (field.in(kPart)) fields[at++] = field;
   });
   return fields;
-}
-
-/// Their columns.
-template <FieldPart kPart>
-constexpr auto field_columns() {
-  std::array<std::string_view, count_fields(kPart)> columns;
-  std::size_t at = 0;
-  for (const Field& field : fields_of<kPart>()) columns[at++] = field.column;
-  return columns;
 }
 
 /// Text that says something of its row: what is searched, and cut where a record is too long.

@@ -233,7 +233,7 @@ inline Status SegmentedStore::put_version(RowsWriter& rows, std::uint32_t row, c
   const RecordView merged = merge_versions(old, record);
   const std::int64_t at_us = row_time_us(merged, stored.at_us);
   std::int64_t details = stored.details;
-  if (merged.args != old.args || merged.kwargs != old.kwargs || merged.traceback != old.traceback) {
+  if (!same_details(merged, old)) {
     const auto written = put_details(key, merged, at_us);
     if (!written.ok()) return written.status();
     details = *written;

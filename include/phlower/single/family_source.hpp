@@ -15,6 +15,7 @@
 
 #include "phlower/history/retention.hpp"
 #include "phlower/history/source.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/rows.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/single/time_function.hpp"
@@ -58,12 +59,13 @@ class FamilySource final : public Source {
   Status add_details(FoundRow& row) override {
     const std::string of_row = " FROM \"" + tables_.invocations + "\" WHERE rowid = ?1";
     if (tables_.details_in_row) {
-      Status status = details_from(of_row, select_in_row_, row);
+      Status status = details_from(tables_.row_columns, of_row, select_in_row_, row);
       if (!status.ok()) return status;
     }
     if (tables_.details.empty()) return Status();
     // By the id as it stands there, which need not be a text.
     return details_from(
+        tables_.details_columns,
         " FROM \"" + tables_.details + "\" WHERE task_id = (SELECT task_id" + of_row + ")",
         select_details_, row);
   }
@@ -74,22 +76,23 @@ class FamilySource final : public Source {
   class Stream;
 
   std::string select(const std::string& rest) const {
-    return "SELECT " + std::string(kRowColumns) + ", rowid FROM \"" + tables_.invocations + "\" " +
-           rest;
+    return "SELECT " + row_sql::select_list<FieldPart::kRow>(tables_.row_columns) +
+           ", rowid FROM \"" + tables_.invocations + "\" " + rest;
   }
 
   static void read(const sqlite::Statement& from, FoundRow& row) {
     const RowTime time = read_row(from, row.record);
     row.at_us = time.time.at > 0 ? to_us(time.time.at) : 0;
-    row.details = from.integer(10) ^ kNoRow;
+    row.details = from.integer(kRowColumns) ^ kNoRow;
     if (from.is_null(0)) {
-      row.record.task_id = "(no id, row " + std::to_string(from.integer(10)) + ")";
+      row.record.task_id = "(no id, row " + std::to_string(from.integer(kRowColumns)) + ")";
     }
   }
 
-  Status details_from(const std::string& from, sqlite::Statement& statement, FoundRow& row) {
+  Status details_from(const row_sql::Columns& there, const std::string& from,
+                      sqlite::Statement& statement, FoundRow& row) {
     Status ready = db_.prepare_once(
-        statement, "SELECT args_preview, kwargs_preview, traceback_snippet" + from);
+        statement, "SELECT " + row_sql::select_list<FieldPart::kDetails>(there) + from);
     if (!ready.ok()) return ready;
     statement.bind(1, row.details ^ kNoRow);
     const auto found = statement.step();

@@ -14,6 +14,7 @@
 #include "phlower/single/cell.hpp"
 #include "phlower/single/family.hpp"
 #include "phlower/single/row_age.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/sqlite/sqlite.hpp"
 
@@ -94,9 +95,7 @@ class FamilyWalk {
   std::string select(Times times) const {
     std::string sql = "SELECT rowid, task_id";
     if (details_) {
-      sql += tables_.details_in_row ? ", (args_preview IS NOT NULL OR kwargs_preview IS NOT NULL "
-                                      "OR traceback_snippet IS NOT NULL)"
-                                    : ", 0";
+      sql += tables_.details_in_row ? ", " + row_sql::has_details(tables_.row_columns) : ", 0";
       sql += tables_.details.empty() ? ", 0"
                                      : ", EXISTS (SELECT 1 FROM \"" + tables_.details +
                                            "\" d WHERE d.task_id = i.task_id)";

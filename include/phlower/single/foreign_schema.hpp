@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "phlower/ground/status.hpp"
-#include "phlower/single/rows.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/sqlite/pragmas.hpp"
 #include "phlower/sqlite/sqlite.hpp"
@@ -47,29 +47,58 @@ inline Status try_change(sqlite::Connection& db, const std::string& table, std::
 /// Of a task that no queue has.
 inline constexpr std::string_view kTrialId = "'phlower: a trial'";
 
+/// Of a task that has succeeded.
+inline std::string_view trial_value(const Field& field) {
+  switch (field.kind) {
+    case FieldKind::kId: return kTrialId;
+    case FieldKind::kWord: return "'SUCCESS'";
+    case FieldKind::kText: return field.merge == FieldMerge::kWinners ? "NULL" : "'{}'";
+    case FieldKind::kTime: return "1795000000.0";
+    case FieldKind::kRuntime: return "1.0";
+  }
+  return "NULL";
+}
+
+template <FieldPart kPart>
+std::string trial_insert() {
+  std::string values(kPart == FieldPart::kDetails ? kTrialId : "");
+  for (const Field& field : fields_of<kPart>()) {
+    (values += values.empty() ? "" : ", ") += trial_value(field);
+  }
+  const std::string sql = row_sql::insert<kPart>();
+  return sql.substr(0, sql.rfind('(')) + "(" + values + ")";
+}
+
+/// Every column is set, as when a version of a task is merged; of the row the state changes.
+template <FieldPart kPart>
+std::string trial_update() {
+  std::string sets;
+  for (const Field& field : fields_of<kPart>()) {
+    if (field.kind == FieldKind::kId) continue;
+    ((sets += sets.empty() ? "" : ", ") += field.column) += " = ";
+    sets += field.column == "state" ? "'FAILURE'" : field.column;
+  }
+  const std::string sql = row_sql::update<kPart>();
+  return sql.substr(0, sql.find(" SET ")) + " SET " + sets +
+         " WHERE task_id = " + std::string(kTrialId);
+}
+
 inline Status try_rows(sqlite::Connection& db) {
   const std::string id(kTrialId);
   const std::string rows(schema::kInvocations);
   const std::string details(schema::kDetails);
   const std::string where = " WHERE task_id = " + id;
-  Status status = try_change(
-      db, rows, "rows cannot be stored in",
-      "INSERT INTO invocations (" + std::string(kRowColumns) + ") VALUES (" + id +
-          ", 'phlower.trial', 'SUCCESS', 1795000000.0, 1795000000.0, 1795000000.0, 1.0, 'w', 'q', "
-          "NULL)");
+  Status status = try_change(db, rows, "rows cannot be stored in", trial_insert<FieldPart::kRow>());
   if (status.ok()) {
-    status = try_change(db, details, "rows cannot be stored in",
-                        "INSERT INTO invocation_details (task_id, args_preview, kwargs_preview, "
-                        "traceback_snippet) VALUES (" +
-                            id + ", '()', '{}', NULL)");
+    status =
+        try_change(db, details, "rows cannot be stored in", trial_insert<FieldPart::kDetails>());
   }
   if (status.ok()) {
-    status = try_change(db, rows, "rows cannot be changed in",
-                        "UPDATE invocations SET state = 'FAILURE', exception_type = 'E'" + where);
+    status = try_change(db, rows, "rows cannot be changed in", trial_update<FieldPart::kRow>());
   }
   if (status.ok()) {
-    status = try_change(db, details, "rows cannot be changed in",
-                        "UPDATE invocation_details SET args_preview = args_preview" + where);
+    status =
+        try_change(db, details, "rows cannot be changed in", trial_update<FieldPart::kDetails>());
   }
   if (status.ok()) {
     status = try_change(db, details, "rows cannot be deleted from",
@@ -95,9 +124,10 @@ inline Status check_deletes(sqlite::Connection& db, const std::vector<TableFamil
       if (!status.ok()) return status;
     }
     if (!family.details_in_row) continue;
-    Status status = fsd::try_prepare(
-        db, family.invocations, "rows cannot be changed in",
-        "UPDATE \"" + family.invocations + "\" SET args_preview = NULL WHERE rowid = ?1");
+    Status status =
+        fsd::try_prepare(db, family.invocations, "rows cannot be changed in",
+                         "UPDATE \"" + family.invocations + "\" SET " +
+                             row_sql::no_details(family.row_columns) + " WHERE rowid = ?1");
     if (!status.ok()) return status;
   }
   return Status();

@@ -93,40 +93,44 @@ inline Status check_version(sqlite::Connection& db) {
 
 }  // namespace open_detail
 
-inline bool has_main_tables(const FileLook& look) {
-  if (look.families.empty() || !look.families.back().is_main()) return false;
-  return !look.families.back().invocations.empty() && !look.families.back().details.empty();
-}
-
-/// Creates the tables that an engine needs and that miss. Indexes only with their table. Requires
-/// an open transaction.
-inline Status create_missing_tables(sqlite::Connection& db, const FileLook& look) {
-  const bool main_rows = !look.families.empty() && look.families.back().is_main() &&
-                         !look.families.back().invocations.empty();
+/// The statements that give a file what an engine needs and it lacks: tables, and columns of fields
+/// that are younger than its tables. Nothing where there is nothing to add.
+inline std::string missing_sql(const FileLook& look) {
   std::string sql;
   const auto add = [&sql](std::string_view statement) { (sql += statement) += ";"; };
-  if (!main_rows) {
-    add(schema::kCreateInvocations);
+  const bool main = !look.families.empty() && look.families.back().is_main();
+  const TableFamily known = main ? look.families.back() : TableFamily();
+  if (known.invocations.empty()) {
+    add(schema::create_invocations());
+    // Only with their table: on rows that are there they would take long.
     for (const std::string_view index : schema::kCreateIndexes) add(index);
+  } else {
+    sql += row_sql::add_columns<FieldPart::kRow>(known.invocations, known.row_columns);
   }
-  add(schema::kCreateDetails);
+  if (known.details.empty()) {
+    add(schema::create_details());
+  } else {
+    sql += row_sql::add_columns<FieldPart::kDetails>(known.details, known.details_columns);
+  }
   if (look.kind == FileKind::kEmpty) {
     for (const std::string_view table : schema::kCreateOriginTables) add(table);
   }
-  for (const std::string_view table : schema::kCreateOwnTables) add(table);
-  add("INSERT INTO phlower_state (key, whole) VALUES ('" + std::string(schema::kVersionKey) +
-      "', " + std::to_string(schema::kVersion) + ") ON CONFLICT (key) DO NOTHING");
-  return db.exec(sql);
+  if (!look.own_tables) {
+    for (const std::string_view table : schema::kCreateOwnTables) add(table);
+    add("INSERT INTO phlower_state (key, whole) VALUES ('" + std::string(schema::kVersionKey) +
+        "', " + std::to_string(schema::kVersion) + ") ON CONFLICT (key) DO NOTHING");
+  }
+  return sql;
 }
 
 namespace open_detail {
 
 inline Status add_tables(sqlite::Connection& db, FileLook& look) {
-  if (look.own_tables && has_main_tables(look)) return Status();
+  if (missing_sql(look).empty()) return Status();
   if (Status begun = db.exec("BEGIN IMMEDIATE"); !begun.ok()) return begun;
   // Somebody may have been faster.
   auto fresh = look_at_tables(db);
-  Status status = fresh.ok() ? create_missing_tables(db, *fresh) : fresh.status();
+  Status status = fresh.ok() ? db.exec(missing_sql(*fresh)) : fresh.status();
   if (status.ok()) status = db.exec("COMMIT");
   if (!status.ok()) {
     if (!db.autocommit()) static_cast<void>(db.exec("ROLLBACK"));

@@ -11,6 +11,7 @@
 #include "phlower/history/reports.hpp"
 #include "phlower/single/family.hpp"
 #include "phlower/single/family_sweep.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/sqlite/sqlite.hpp"
 
@@ -53,10 +54,8 @@ class RowDeleter final : public SweepVisitor {
     if (rows.empty()) return Status();
     if (tables_.details_in_row) {
       Status ready = db_.prepare_once(
-          empty_details_, "UPDATE " + inv() +
-                              " SET args_preview = NULL, kwargs_preview = NULL, traceback_snippet "
-                              "= NULL WHERE rowid = ?1 AND (args_preview IS NOT NULL OR "
-                              "kwargs_preview IS NOT NULL OR traceback_snippet IS NOT NULL)");
+          empty_details_, "UPDATE " + inv() + " SET " + row_sql::no_details(tables_.row_columns) +
+                              " WHERE rowid = ?1 AND " + row_sql::has_details(tables_.row_columns));
       if (!ready.ok()) return ready;
       for (const WalkedRow& row : rows) {
         empty_details_.bind(1, row.rowid);

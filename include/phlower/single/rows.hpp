@@ -2,8 +2,10 @@
 #pragma once
 
 #include <charconv>
+#include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 
 #include "phlower/record/record.hpp"
 #include "phlower/single/cell_time.hpp"
@@ -11,30 +13,28 @@
 
 namespace phlower {
 
-inline constexpr std::string_view kRowColumns =
-    "task_id, task_name, state, received_at, started_at, finished_at, runtime_ms, worker, queue, "
-    "exception_type";
+inline constexpr int kRowColumns = static_cast<int>(count_fields(FieldPart::kRow));
 
-/// Parameters 1 to 10, in the order of kRowColumns. The text must outlive the step.
-inline void bind_row(sqlite::Statement& statement, const RecordView& record) {
-  statement.bind(1, record.task_id);
-  statement.bind(2, record.task_name);
-  statement.bind(3, record.state);
-  statement.bind_time_or_null(4, record.received_at);
-  statement.bind_time_or_null(5, record.started_at);
-  statement.bind_time_or_null(6, record.finished_at);
-  record.runtime_ms < 0 ? statement.bind_null(7) : statement.bind(7, record.runtime_ms);
-  statement.bind_text_or_null(8, record.worker);
-  statement.bind_text_or_null(9, record.queue);
-  statement.bind_text_or_null(10, record.exception_type);
+/// Parameters from 1 on, a field of the row each. The text must outlive the step.
+[[gnu::flatten]] inline void bind_row(sqlite::Statement& statement, const RecordView& record) {
+  int at = 0;
+  visit_fields(
+      [&](const Field& field, const auto& value) {
+        if (!field.in(FieldPart::kRow)) return;
+        ++at;
+        field.need == FieldNeed::kNotNull || is_known(field, value) ? statement.bind(at, value)
+                                                                    : statement.bind_null(at);
+      },
+      record);
 }
 
-/// Parameters 1 to 4: the key, args, kwargs, traceback.
-inline void bind_details(sqlite::Statement& statement, const RecordView& record) {
+/// Parameter 1 is the key; behind it the details.
+[[gnu::flatten]] inline void bind_details(sqlite::Statement& statement, const RecordView& record) {
   statement.bind(1, record.task_id);
-  statement.bind_text_or_null(2, record.args);
-  statement.bind_text_or_null(3, record.kwargs);
-  statement.bind_text_or_null(4, record.traceback);
+  int at = 1;
+  visit_details(
+      [&](const Field&, std::string_view text) { statement.bind_text_or_null(++at, text); },
+      record);
 }
 
 /// A runtime that another program wrote; -1 for what is no number.
@@ -50,31 +50,36 @@ inline double read_runtime(const sqlite::Statement& from, int column) {
   return type == sqlite::ValueType::kText && number ? value : -1;
 }
 
-/// Columns 0 to 9 of the current row; the time that retention counts from. A time that is not
-/// understood is 0 in the record.
+/// The first kRowColumns of the current row; the time that retention counts from. A time that is
+/// not understood is 0 in the record.
 inline RowTime read_row(const sqlite::Statement& from, Record& record) {
-  const auto time = [&from](int column) { return read_time(Cell::of(from, column)); };
-  const CellTime received = time(3);
-  const CellTime started = time(4);
-  const CellTime finished = time(5);
-  record.task_id = from.text(0);
-  record.task_name = from.text(1);
-  record.state = from.text(2);
-  record.received_at = received.at;
-  record.started_at = started.at;
-  record.finished_at = finished.at;
-  record.runtime_ms = read_runtime(from, 6);
-  record.worker = from.text(7);
-  record.queue = from.text(8);
-  record.exception_type = from.text(9);
+  CellTime received;
+  CellTime started;
+  CellTime finished;
+  int column = -1;
+  visit_fields(
+      [&](const Field& field, auto& member) {
+        if (!field.in(FieldPart::kRow)) return;
+        ++column;
+        if constexpr (std::is_same_v<decltype(member), std::string&>) {
+          member = from.text(column);
+        } else if (field.kind == FieldKind::kRuntime) {
+          member = read_runtime(from, column);
+        } else {
+          const CellTime time = read_time(Cell::of(from, column));
+          member = time.at;
+          if (&member == &record.received_at) received = time;
+          if (&member == &record.started_at) started = time;
+          if (&member == &record.finished_at) finished = time;
+        }
+      },
+      record);
   return row_time(finished, started, received);
 }
 
-/// Three columns from `first` on.
+/// The columns of details, from `first` on.
 inline void read_details(const sqlite::Statement& from, int first, Record& record) {
-  record.args = from.text(first);
-  record.kwargs = from.text(first + 1);
-  record.traceback = from.text(first + 2);
+  visit_details([&](const Field&, std::string& text) { text = from.text(first++); }, record);
 }
 
 }  // namespace phlower

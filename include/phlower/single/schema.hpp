@@ -2,24 +2,42 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
+
+#include "phlower/record/fields.hpp"
 
 namespace phlower::schema {
 
 inline constexpr std::string_view kInvocations = "invocations";
 inline constexpr std::string_view kDetails = "invocation_details";
 
+/// A column as it stands in CREATE TABLE: numbers are real ones.
+inline std::string column_definition(const Field& field) {
+  std::string text = std::string(field.column) + (field.is_text() ? " TEXT" : " REAL");
+  if (field.kind == FieldKind::kId) text += " PRIMARY KEY";
+  if (field.kind != FieldKind::kId && field.need == FieldNeed::kNotNull) text += " NOT NULL";
+  return text;
+}
+
 // The text key is the origin's. SQLite keeps it in an index of its own, whose leaves are hit at
 // random by inserts and deletes: the larger part of what a row costs.
-inline constexpr std::string_view kCreateInvocations =
-    "CREATE TABLE IF NOT EXISTS invocations (task_id TEXT PRIMARY KEY, task_name TEXT NOT NULL, "
-    "state TEXT NOT NULL, received_at REAL, started_at REAL, finished_at REAL, runtime_ms REAL, "
-    "worker TEXT, queue TEXT, exception_type TEXT)";
+inline std::string create_invocations() {
+  std::string columns;
+  for (const Field& field : fields_of<FieldPart::kRow>()) {
+    (columns += columns.empty() ? "" : ", ") += column_definition(field);
+  }
+  return "CREATE TABLE IF NOT EXISTS invocations (" + columns + ")";
+}
 
 // A table of its own, because details go earlier than their row and are most of the bytes.
-inline constexpr std::string_view kCreateDetails =
-    "CREATE TABLE IF NOT EXISTS invocation_details (task_id TEXT PRIMARY KEY, args_preview TEXT, "
-    "kwargs_preview TEXT, traceback_snippet TEXT)";
+inline std::string create_details() {
+  std::string columns = "task_id TEXT PRIMARY KEY";
+  for (const Field& field : fields_of<FieldPart::kDetails>()) {
+    columns += ", " + column_definition(field);
+  }
+  return "CREATE TABLE IF NOT EXISTS invocation_details (" + columns + ")";
+}
 
 // Only made together with the table: an index on a filled table would take a long write.
 inline constexpr std::array<std::string_view, 2> kCreateIndexes = {
@@ -54,11 +72,5 @@ inline constexpr std::array<std::string_view, 3> kOwnTables = {"ring_chunk", "ri
 /// Version of our own tables, in phlower_state under this key. A file with a higher one is refused.
 inline constexpr std::string_view kVersionKey = "schema_version";
 inline constexpr int kVersion = 1;
-
-inline constexpr std::array<std::string_view, 10> kInvocationColumns = {
-    "task_id",     "task_name",  "state",  "received_at", "started_at",
-    "finished_at", "runtime_ms", "worker", "queue",       "exception_type"};
-inline constexpr std::array<std::string_view, 3> kDetailColumns = {"args_preview", "kwargs_preview",
-                                                                   "traceback_snippet"};
 
 }  // namespace phlower::schema

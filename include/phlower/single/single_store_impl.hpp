@@ -105,8 +105,9 @@ inline Status SingleStore::look_again(bool first) {
   if (tables) {
     auto look = look_at_tables(db_);
     if (!look.ok()) return look.status();
-    if (mode_ == OpenMode::kEngine && !(look->own_tables && has_main_tables(*look))) {
-      if (Status made = create_missing_tables(db_, *look); !made.ok()) return made;
+    const std::string missing = mode_ == OpenMode::kEngine ? missing_sql(*look) : "";
+    if (!missing.empty()) {
+      if (Status made = db_.exec(missing); !made.ok()) return made;
       schema_version_ = -1;  // looked at anew even if this transaction is rolled back
       look = look_at_tables(db_);
       if (!look.ok()) return look.status();

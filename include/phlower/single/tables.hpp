@@ -12,6 +12,7 @@
 #include "phlower/ground/status.hpp"
 #include "phlower/record/record.hpp"
 #include "phlower/single/file_kind.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/schema.hpp"
 #include "phlower/sqlite/sqlite.hpp"
 
@@ -40,6 +41,7 @@ struct TableFamily {
   bool details_in_row = false;  // invocations has the columns of details (too)
   bool finished_index = false;  // an index brings rows in order of finished_at, numbers first
   bool text_ids = false;        // the column makes a text of whatever number is written as an id
+  row_sql::Columns row_columns, details_columns;  // that the two tables have
 
   bool is_main() const { return suffix.empty(); }
   bool has_details() const { return details_in_row || !details.empty(); }
@@ -108,18 +110,25 @@ inline Result<bool> has_order(sqlite::Connection& db, const std::string& table) 
   }
 }
 
-template <class Columns>
-bool has_all(const std::vector<std::string>& columns, const Columns& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](std::string_view name) {
-    return std::find(columns.begin(), columns.end(), name) != columns.end();
+template <class Names>
+bool has_all(const std::vector<std::string>& there, const Names& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(),
+                     [&](std::string_view name) { return row_sql::has(there, name); });
+}
+
+/// Whether these are the columns of a history; further ones are their owner's.
+template <FieldPart kPart>
+bool has_fields(const std::vector<std::string>& columns) {
+  const auto fields = fields_of<kPart>();
+  return std::all_of(fields.begin(), fields.end(), [&](const Field& field) {
+    return field.need == FieldNeed::kOptional || row_sql::has(columns, field.column);
   });
 }
 
-/// Columns of a table that must have those `wanted`, row ids and a unique key on task_id (all work
-/// goes by it); kNotOurs where it has not.
-template <class Columns>
-Result<std::vector<std::string>> checked_columns(sqlite::Connection& db, const std::string& table,
-                                                 const Columns& wanted) {
+/// Columns of a table that must have those of its part, row ids and a unique key on task_id (all
+/// work goes by it); kNotOurs where it has not.
+template <FieldPart kPart>
+Result<row_sql::Columns> checked_columns(sqlite::Connection& db, const std::string& table) {
   auto columns = texts(db, "SELECT name FROM pragma_table_xinfo('" + table + "')");
   if (!columns.ok()) return columns.status();
   const auto keys = texts(
@@ -129,15 +138,16 @@ Result<std::vector<std::string>> checked_columns(sqlite::Connection& db, const s
               "group_concat(coalesce(i.name, '')) FROM pragma_index_info(l.name) i) = 'task_id'");
   if (!keys.ok()) return keys.status();
   const bool rowid = db.prepare("SELECT rowid, task_id FROM \"" + table + "\"").ok();
-  if (rowid && !keys->empty() && has_all(*columns, wanted)) return columns;
+  if (rowid && !keys->empty() && has_fields<kPart>(*columns)) return columns;
   return Status(Code::kNotOurs, db.path() + ": table " + table +
                                     " has not the columns and the key of a Phlower history");
 }
 
 inline Status inspect_invocations(sqlite::Connection& db, TableFamily& family) {
-  auto columns = checked_columns(db, family.invocations, schema::kInvocationColumns);
+  auto columns = checked_columns<FieldPart::kRow>(db, family.invocations);
   if (!columns.ok()) return columns.status();
-  family.details_in_row = has_all(*columns, schema::kDetailColumns);
+  family.row_columns = *std::move(columns);
+  family.details_in_row = has_fields<FieldPart::kDetails>(family.row_columns);
   const auto order = has_order(db, family.invocations);
   if (!order.ok()) return order.status();
   family.finished_index = *order;
@@ -169,8 +179,9 @@ inline Result<FileLook> look_at_tables(sqlite::Connection& db) {
     std::string suffix;
     if (td::split(name, schema::kDetails, suffix)) {
       by_suffix[suffix].details = name;
-      const auto columns = td::checked_columns(db, name, schema::kDetailColumns);
+      auto columns = td::checked_columns<FieldPart::kDetails>(db, name);
       if (!columns.ok()) return columns.status();
+      by_suffix[suffix].details_columns = *std::move(columns);
     } else if (td::split(name, schema::kInvocations, suffix)) {
       by_suffix[suffix].invocations = name;
     }

@@ -9,6 +9,7 @@
 #include "phlower/history/merge.hpp"
 #include "phlower/record/record.hpp"
 #include "phlower/single/family.hpp"
+#include "phlower/single/row_sql.hpp"
 #include "phlower/single/rows.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/sqlite/sqlite.hpp"
@@ -25,9 +26,8 @@ struct UpsertContext {
 /// Not thread safe. Requires an open transaction.
 class Upserter {
  public:
-  /// Requires: `main` has both its tables. `db` outlives this.
-  Upserter(sqlite::Connection& db, const TableFamily& main)
-      : db_(db), details_in_row_(main.details_in_row) {}
+  /// Requires: `main` has both its tables, with all columns. `db` outlives this.
+  Upserter(sqlite::Connection& db, const TableFamily& main) : db_(db), main_(main) {}
 
   /// kInvalidArgument: the record cannot be stored and has left no trace.
   Status upsert(const RecordView& record, const UpsertContext& context, FamilyState& state) {
@@ -50,37 +50,26 @@ class Upserter {
  private:
   Status prepare() {
     if (ready_) return Status();
-    const std::string nulls = details_in_row_ ? ", args_preview = NULL, kwargs_preview = NULL, "
-                                                "traceback_snippet = NULL"
-                                              : "";
-    const std::string in_row = details_in_row_ ? ", args_preview, kwargs_preview, traceback_snippet"
-                                               : ", NULL, NULL, NULL";
-    const std::string core(kRowColumns);
+    // Details that stood beside their row go to their own table with the next version.
+    const std::string nulls = main_.details_in_row ? row_sql::no_details(main_.row_columns) : "";
+    const auto row = row_sql::select_list<FieldPart::kRow>(main_.row_columns);
+    const auto in_row = row_sql::select_list<FieldPart::kDetails>(main_.row_columns);
+    const auto details = row_sql::select_list<FieldPart::kDetails>(main_.details_columns);
+    const std::string once = " ON CONFLICT (task_id) DO NOTHING";
     struct Wanted {
       sqlite::Statement& statement;
       std::string sql;
     };
     for (const Wanted& wanted :
-         {Wanted{insert_row_, "INSERT INTO invocations (" + core +
-                                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
-                                  "ON CONFLICT (task_id) DO NOTHING"},
+         {Wanted{insert_row_, row_sql::insert<FieldPart::kRow>() + once},
           Wanted{delete_row_, "DELETE FROM invocations WHERE rowid = ?1"},
-          Wanted{update_row_,
-                 "UPDATE invocations SET task_name = ?2, state = ?3, received_at = ?4, "
-                 "started_at = ?5, finished_at = ?6, runtime_ms = ?7, worker = ?8, queue = ?9, "
-                 "exception_type = ?10" +
-                     nulls + " WHERE task_id = ?1"},
-          Wanted{select_row_, "SELECT " + core + in_row + " FROM invocations WHERE task_id = ?1"},
-          Wanted{insert_details_,
-                 "INSERT INTO invocation_details (task_id, args_preview, "
-                 "kwargs_preview, traceback_snippet) VALUES (?1, ?2, ?3, ?4) "
-                 "ON CONFLICT (task_id) DO NOTHING"},
-          Wanted{update_details_,
-                 "UPDATE invocation_details SET args_preview = ?2, "
-                 "kwargs_preview = ?3, traceback_snippet = ?4 WHERE task_id = ?1"},
+          Wanted{update_row_, row_sql::update<FieldPart::kRow>(nulls)},
+          Wanted{select_row_,
+                 "SELECT " + row + ", " + in_row + " FROM invocations WHERE task_id = ?1"},
+          Wanted{insert_details_, row_sql::insert<FieldPart::kDetails>() + once},
+          Wanted{update_details_, row_sql::update<FieldPart::kDetails>()},
           Wanted{select_details_,
-                 "SELECT args_preview, kwargs_preview, traceback_snippet "
-                 "FROM invocation_details WHERE task_id = ?1"},
+                 "SELECT " + details + " FROM invocation_details WHERE task_id = ?1"},
           Wanted{delete_details_, "DELETE FROM invocation_details WHERE task_id = ?1"}}) {
       Status status = db_.prepare_once(wanted.statement, wanted.sql);
       if (!status.ok()) return status;
@@ -102,7 +91,7 @@ class Upserter {
 
   Status finish_new(const RecordView& record, const UpsertContext& context, FamilyState& state) {
     RecordView row = record;
-    if (!worth_keeping(row, context)) row.args = row.kwargs = row.traceback = {};
+    if (!worth_keeping(row, context)) row.clear_details();
     if (row.has_details()) {
       const std::int64_t rowid = db_.last_rowid();
       Status status = write_details(row, state);
@@ -138,7 +127,7 @@ class Upserter {
     }
     const RecordView old = stored.view();
     RecordView row = merge_versions(old, incoming);
-    if (!worth_keeping(row, context)) row.args = row.kwargs = row.traceback = {};
+    if (!worth_keeping(row, context)) row.clear_details();
     bind_row(update_row_, row);
     if (Status status = update_row_.run(); !status.ok()) return status;
     if (row.has_details()) {
@@ -160,7 +149,7 @@ class Upserter {
       return Status(Code::kCorrupt,
                     db_.path() + ": the key of task " + std::string(task_id) + " leads to no row");
     read_row(select_row_, stored);
-    read_details(select_row_, 10, stored);
+    read_details(select_row_, kRowColumns, stored);
     select_row_.reset();
     select_details_.bind(1, task_id);
     const auto details = select_details_.step();
@@ -172,7 +161,7 @@ class Upserter {
   }
 
   sqlite::Connection& db_;
-  bool details_in_row_;
+  TableFamily main_;
   bool ready_ = false;
   sqlite::Statement insert_row_, delete_row_, update_row_, select_row_;
   sqlite::Statement insert_details_, update_details_, select_details_, delete_details_;

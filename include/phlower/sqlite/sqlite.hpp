@@ -120,12 +120,9 @@ class Statement {
     note(sqlite3_bind_blob64(statement_.get(), at, data, bytes, SQLITE_STATIC));
   }
   void bind_null(int at) noexcept { note(sqlite3_bind_null(statement_.get(), at)); }
-  /// As the origin stores them: an empty text and a time of 0 or less are NULL.
+  /// As the origin stores it: an empty text is NULL.
   void bind_text_or_null(int at, std::string_view text) noexcept {
     text.empty() ? bind_null(at) : bind(at, text);
-  }
-  void bind_time_or_null(int at, double time) noexcept {
-    time > 0 ? bind(at, time) : bind_null(at);
   }
 
   /// True: a row stands ready. False: done. After false or an error the statement is reset.
