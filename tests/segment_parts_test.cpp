@@ -121,12 +121,14 @@ TEST(DetailsBlock, IsReadWithoutACrashWhateverItsBytes) {
   std::string block;
   for (IdTag tag = 1; tag <= 30; ++tag) {
     const std::string text(random.below(300), static_cast<char>('a' + tag % 26));
-    details_block::append(block, tag, {text, "", text});
+    RecordView details;
+    details.args = details.traceback = text;
+    details_block::append(block, tag, details);
   }
-  DetailsView view;
-  EXPECT_TRUE(*details_block::find(block, 7, 8, view));
-  EXPECT_FALSE(*details_block::find(block, 7, 9, view)) << "the entry of another task";
-  EXPECT_FALSE(*details_block::find(block, 30, 8, view)) << "behind the last";
+  RecordView view;
+  EXPECT_TRUE(*details_block::find(block, 1, 7, 8, view));
+  EXPECT_FALSE(*details_block::find(block, 1, 7, 9, view)) << "the entry of another task";
+  EXPECT_FALSE(*details_block::find(block, 1, 30, 8, view)) << "behind the last";
   Compressor compressor;
   std::string frame;
   ASSERT_TRUE(compressor.compress(block, frame).ok());
@@ -143,7 +145,7 @@ TEST(DetailsBlock, IsReadWithoutACrashWhateverItsBytes) {
     std::string raw = block;
     raw[random.below(raw.size())] ^= static_cast<char>(1 << random.below(8));
     static_cast<void>(
-        details_block::find(raw, static_cast<std::uint32_t>(random.below(40)), 8, view));
+        details_block::find(raw, 1, static_cast<std::uint32_t>(random.below(40)), 8, view));
   }
   EXPECT_EQ(deceived, 0) << "the checksum lets flipped bits through";
 }

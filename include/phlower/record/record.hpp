@@ -118,4 +118,10 @@ inline Record owned(const RecordView& view) {
   return out;
 }
 
+/// Gives a record the details of a view.
+inline void take_details(Record& record, const RecordView& from) {
+  visit_details([](const Field&, std::string& to, std::string_view text) { to = text; }, record,
+                from);
+}
+
 }  // namespace phlower

@@ -73,12 +73,10 @@ class DetailsFiles {
   };
 
   static Status from_text(const std::string& text, std::uint32_t entry, IdTag tag, Record& record) {
-    DetailsView view;
-    const auto found = details_block::find(text, entry, tag, view);
+    RecordView view;
+    const auto found = details_block::find(text, segment_schema::kVersion, entry, tag, view);
     if (!found.ok() || !*found) return found.status();
-    record.args = view.args;
-    record.kwargs = view.kwargs;
-    record.traceback = view.traceback;
+    take_details(record, view);
     return Status();
   }
 

@@ -24,21 +24,19 @@ class DetailsReader {
 
   /// Puts the details of `ref` into `record` if they are there and belong to `tag`; else leaves it.
   Status read(const DetailsRef& ref, IdTag tag, Record& record) {
-    DetailsView view;
+    RecordView view;
     bool known = ref.block == block_;
     for (;;) {
       if (!known) {
         if (Status status = load(ref.block); !status.ok()) return status;
       }
-      const auto found = details_block::find(text_, ref.entry, tag, view);
+      const auto found = details_block::find(text_, version_, ref.entry, tag, view);
       if (!found.ok()) return found.status().with_context(db_->path());
       if (*found) break;
       if (!known || !live_) return Status();
       known = false;  // the block has grown since
     }
-    record.args = view.args;
-    record.kwargs = view.kwargs;
-    record.traceback = view.traceback;
+    take_details(record, view);
     return Status();
   }
 
@@ -59,11 +57,13 @@ class DetailsReader {
     if (!*row) return Status();
     const std::string_view data = select_.text(0);
     Status status;
-    if (data.empty() || data[0] > 1 || data[0] < 0) {
+    version_ = data.empty() ? 0 : details_block::version_of(data[0]);
+    if (version_ < 1 || version_ > segment_schema::kVersion) {
       status = Status(Code::kCorrupt, "block " + std::to_string(block) + " of unknown kind");
     } else {
-      Decompressor& plain_or_not = data[0] == 1 ? with_dictionary_ : plain_;
-      if (data[0] == 1) status = learn();
+      const bool learned = details_block::needs_dictionary(data[0]);
+      Decompressor& plain_or_not = learned ? with_dictionary_ : plain_;
+      if (learned) status = learn();
       if (status.ok()) status = plain_or_not.decompress(data.substr(1), kBlockMax, text_);
     }
     select_.reset();
@@ -88,6 +88,7 @@ class DetailsReader {
   Decompressor plain_, with_dictionary_;
   std::int64_t block_ = 0;  // what text_ holds
   std::string text_;
+  int version_ = 0;
 };
 
 }  // namespace phlower

@@ -27,6 +27,9 @@ class DetailsWriter {
                                                      std::uint64_t cache_bytes) {
     auto db = segment_file::open_for_writing(path, options, cache_bytes);
     if (!db.ok()) return db.status();
+    if (Status status = segment_file::upgrade(*db, SegmentFamily::kDetails); !status.ok()) {
+      return status;
+    }
     std::unique_ptr<DetailsWriter> writer(new DetailsWriter(seq, *std::move(db)));
     if (Status status = writer->load(); !status.ok()) return status;
     return writer;
@@ -46,7 +49,7 @@ class DetailsWriter {
 
   /// Adds an entry; it is written by `commit` at the latest. kInvalidArgument: the file has as many
   /// blocks as can be named.
-  Result<DetailsRef> add(IdTag tag, const DetailsView& details, std::int64_t at_us) {
+  Result<DetailsRef> add(IdTag tag, const RecordView& details, std::int64_t at_us) {
     if (now_.block >= DetailsRef::kBlocksMax) {
       return Status(Code::kInvalidArgument, file_.db().path() + ": no more blocks");
     }
@@ -142,8 +145,7 @@ class DetailsWriter {
         "INSERT INTO block (id, data) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET data = ?2");
     if (status.ok()) status = compressor_.compress(text_, packed_);
     if (!status.ok()) return status;
-    // The first byte says whether the frame needs the dictionary.
-    packed_.insert(packed_.begin(), now_.has_dictionary ? '\1' : '\0');
+    packed_.insert(packed_.begin(), details_block::kind(now_.has_dictionary));
     insert_.bind(1, now_.block);
     insert_.bind_blob(2, packed_.data(), packed_.size());
     return insert_.run();

@@ -24,7 +24,10 @@ class RowsReader {
   /// `live`: rows may still be added.
   RowsReader(sqlite::Connection& db, bool live) : db_(&db), live_(live), words_(db), ids_(db) {}
 
-  Status load() { return load_base(); }
+  Status load() {
+    Status status = load_base();
+    return status.ok() ? load_version() : status;
+  }
   /// Takes up the ids of the file as it is now. Needed before `find` without a map.
   Status refresh_ids() { return ids_.refresh(); }
 
@@ -47,7 +50,8 @@ class RowsReader {
   /// `map`: of whoever writes the segment in this process, or null.
   Result<std::optional<FoundRow>> find(const TaskKey& key, const IdMap* map) {
     std::optional<FoundRow> found;
-    Status status;
+    Status status = follow_version();
+    if (!status.ok()) return status;
     const auto look = [&](std::uint32_t row) {
       status = load_row(row, key, found);
       return found.has_value() || !status.ok();
@@ -63,6 +67,7 @@ class RowsReader {
 
   /// By the index of names where the query has one, else by the times of chunks.
   Result<std::unique_ptr<RowStream>> stream(const Query& query) {
+    if (Status status = follow_version(); !status.ok()) return status;
     const std::int64_t last = query.after && query.after->at_us < query.until_us
                                   ? query.after->at_us
                                   : query.until_us - 1;
@@ -129,19 +134,32 @@ class RowsReader {
     return Status();
   }
 
+  Status load_version() {
+    const auto version = segment_file::fact(*db_, segment_schema::kVersionKey, 0);
+    if (!version.ok()) return version.status();
+    if (*version != version_) select_ = {};
+    version_ = static_cast<int>(*version);
+    return Status();
+  }
+
+  // An engine that takes up what an older build wrote makes it one of its own version.
+  Status follow_version() {
+    return live_ && version_ < segment_schema::kVersion ? load_version() : Status();
+  }
+
   Status read(const sqlite::Statement& from, FoundRow& row) {
     // The first details may have come since the file was opened.
-    if (base_.details_segment == 0 && !from.is_null(10)) {
+    if (base_.details_segment == 0 && !from.is_null(kTaskDetails)) {
       if (Status status = load_base(); !status.ok()) return status;
     }
-    return read_task(from, 0, words_, base_, row);
+    return read_task(from, words_, base_, row);
   }
 
   Result<std::unique_ptr<RowStream>> by_name(const std::string& name, std::int64_t from,
                                              std::int64_t last) {
     const auto word = words_.find(name);
     if (!word.ok()) return word.status();
-    auto select = db_->prepare("SELECT " + std::string(kTaskColumns) +
+    auto select = db_->prepare("SELECT " + task_columns(version_) +
                                " FROM task WHERE name = ?1 AND at >= ?2 AND at <= ?3 "
                                "ORDER BY at DESC");
     if (!select.ok()) return select.status();
@@ -153,9 +171,11 @@ class RowsReader {
 
   // The row stands ready in select_; kCorrupt where it is not there.
   Status select_row(std::int64_t row) {
-    Status ready = db_->prepare_once(
-        select_, "SELECT " + std::string(kTaskColumns) + " FROM task WHERE seq = ?1");
-    if (!ready.ok()) return ready;
+    if (!select_) {
+      Status ready = db_->prepare_once(
+          select_, "SELECT " + task_columns(version_) + " FROM task WHERE seq = ?1");
+      if (!ready.ok()) return ready;
+    }
     select_.bind(1, row);
     const auto there = select_.step();
     if (!there.ok()) return there.status();
@@ -177,6 +197,7 @@ class RowsReader {
   IdFilter filter_;
   std::optional<RowChunks> chunks_;
   RowBase base_;
+  int version_ = 0;
   sqlite::Statement select_;
 };
 

@@ -22,12 +22,16 @@ namespace phlower {
 /// Not thread safe.
 class RowsWriter {
  public:
-  /// Opens a segment and takes up its map again: sequential reads of 5 bytes a row.
+  /// Opens a segment and takes up its map again: sequential reads of 5 bytes a row. One that an
+  /// older build left becomes one of this version.
   static Result<std::unique_ptr<RowsWriter>> open(const std::string& path, std::int64_t seq,
                                                   const StoreOptions& options,
                                                   std::uint64_t cache_bytes) {
     auto db = segment_file::open_for_writing(path, options, cache_bytes);
     if (!db.ok()) return db.status();
+    if (Status status = segment_file::upgrade(*db, SegmentFamily::kRows); !status.ok()) {
+      return status;
+    }
     std::unique_ptr<RowsWriter> writer(new RowsWriter(seq, *std::move(db)));
     if (Status status = writer->load(); !status.ok()) return status;
     return writer;
@@ -65,15 +69,15 @@ class RowsWriter {
   /// Requires: `find` found nothing. `details` is a packed DetailsRef, 0 for none.
   Status insert(const TaskKey& key, const RecordView& record, std::int64_t at_us,
                 std::int64_t details) {
-    Status status = file_.db().prepare_once(
-        insert_, "INSERT INTO task (seq, " + std::string(kTaskColumns) +
-                     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
-    if (!status.ok()) return status;
+    if (!insert_) {
+      Status ready = file_.db().prepare_once(insert_, insert_task_sql());
+      if (!ready.ok()) return ready;
+    }
     const auto row = static_cast<std::uint32_t>(rows_ + 1);
     insert_.bind(1, std::int64_t{row});
     const auto local = local_details(details);
     if (!local.ok()) return local.status();
-    status = bind_task(insert_, words_, key, record, base_us_, at_us, *local);
+    Status status = bind_task(insert_, words_, key, record, base_us_, at_us, *local);
     if (status.ok()) status = insert_.run();
     if (!status.ok()) return status;
     ++rows_;
@@ -85,30 +89,31 @@ class RowsWriter {
   }
 
   Status load_row(std::uint32_t row, FoundRow& out) {
-    Status status = file_.db().prepare_once(
-        select_, "SELECT " + std::string(kTaskColumns) + " FROM task WHERE seq = ?1");
-    if (!status.ok()) return status;
+    if (!select_) {
+      Status ready =
+          file_.db().prepare_once(select_, "SELECT " + task_columns(segment_schema::kVersion) +
+                                               " FROM task WHERE seq = ?1");
+      if (!ready.ok()) return ready;
+    }
     select_.bind(1, std::int64_t{row});
     const auto found = select_.step();
     if (!found.ok()) return found.status();
     if (!*found) return no_row(row);
-    status = read_task(select_, 0, reader_, {base_us_, details_segment_}, out);
+    Status status = read_task(select_, reader_, {base_us_, details_segment_}, out);
     select_.reset();
     return status;
   }
 
   Status update(std::uint32_t row, const TaskKey& key, const RecordView& record, std::int64_t at_us,
                 std::int64_t before, std::int64_t details) {
-    Status status = file_.db().prepare_once(
-        update_,
-        "UPDATE task SET id = ?2, name = ?3, state = ?4, at = ?5, started = ?6, received = ?7, "
-        "runtime = ?8, worker = ?9, queue = ?10, exception = ?11, details = ?12, flags = ?13 "
-        "WHERE seq = ?1");
-    if (!status.ok()) return status;
+    if (!update_) {
+      Status ready = file_.db().prepare_once(update_, update_task_sql());
+      if (!ready.ok()) return ready;
+    }
     update_.bind(1, std::int64_t{row});
     const auto local = local_details(details);
     if (!local.ok()) return local.status();
-    status = bind_task(update_, words_, key, record, base_us_, at_us, *local);
+    Status status = bind_task(update_, words_, key, record, base_us_, at_us, *local);
     if (status.ok()) status = update_.run();
     if (!status.ok()) return status;
     if (before != 0 && details == 0 && details_ > 0) --details_;

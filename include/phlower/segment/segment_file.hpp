@@ -47,7 +47,11 @@ inline Status fill(const std::string& path, SegmentFamily family, std::int64_t b
       "PRAGMA synchronous = OFF; PRAGMA page_size = " + std::to_string(page_bytes(family)) +
       "; BEGIN;";
   sql += ss::kState;
-  sql += family == SegmentFamily::kRows ? ss::kRows : ss::kDetails;
+  if (family == SegmentFamily::kRows) {
+    ((sql += ss::kFirstTask) += ss::add_columns_since(1)) += ss::kRows;
+  } else {
+    sql += ss::kDetails;
+  }
   const auto put = [&sql](std::string_view key, std::int64_t value) {
     sql += "INSERT INTO phlower_state (key, whole) VALUES ('" + std::string(key) + "', " +
            std::to_string(value) + ");";
@@ -110,6 +114,21 @@ inline Status check_version(sqlite::Connection& db) {
   if (*version >= 1 && *version <= ss::kVersion) return Status();
   return Status(Code::kVersion, db.path() + ": segment version " + std::to_string(*version) +
                                     "; this build reads up to " + std::to_string(ss::kVersion));
+}
+
+/// Makes what an older build left to be written a segment of this version, or leaves it as it was.
+/// A column that was missing is NULL in the rows that are there.
+inline Status upgrade(sqlite::Connection& db, SegmentFamily family) {
+  namespace ss = segment_schema;
+  const auto version = fact(db, ss::kVersionKey, 0);
+  if (!version.ok() || *version >= ss::kVersion) return version.status();
+  std::string sql = "BEGIN IMMEDIATE;";
+  if (family == SegmentFamily::kRows) sql += ss::add_columns_since(static_cast<int>(*version));
+  sql += "UPDATE phlower_state SET whole = " + std::to_string(ss::kVersion) + " WHERE key = '" +
+         std::string(ss::kVersionKey) + "'; COMMIT";
+  Status status = db.exec(sql);
+  if (!status.ok() && !db.autocommit()) static_cast<void>(db.exec("ROLLBACK"));
+  return status;
 }
 
 /// For the one connection that writes and checkpoints this file.

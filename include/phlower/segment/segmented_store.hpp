@@ -248,7 +248,7 @@ inline Result<std::int64_t> SegmentedStore::put_details(const TaskKey& key,
   auto writer = set_->details_for(at_us);
   if (!writer.ok()) return writer.status();
   if (Status status = (*writer)->begin(); !status.ok()) return status;
-  const auto ref = (*writer)->add(key.tag(), {record.args, record.kwargs, record.traceback}, at_us);
+  const auto ref = (*writer)->add(key.tag(), record, at_us);
   if (!ref.ok()) return ref.status();
   return ref->packed();
 }

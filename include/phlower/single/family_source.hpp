@@ -36,10 +36,12 @@ class FamilySource final : public Source {
 
   Result<std::optional<FoundRow>> find(const TaskKey& key) override {
     std::optional<FoundRow> found;
-    // A text is not equal to a number, where the column leaves both as they are.
-    Status ready = db_.prepare_once(
-        select_, select(tables_.text_ids ? "WHERE task_id = ?1" : "WHERE task_id IN (?1, ?2)"));
-    if (!ready.ok()) return ready;
+    if (!select_) {
+      // A text is not equal to a number, where the column leaves both as they are.
+      Status ready = db_.prepare_once(
+          select_, select(tables_.text_ids ? "WHERE task_id = ?1" : "WHERE task_id IN (?1, ?2)"));
+      if (!ready.ok()) return ready;
+    }
     const std::string_view id = key.text();
     select_.bind(1, id);
     if (!tables_.text_ids) {
@@ -91,9 +93,11 @@ class FamilySource final : public Source {
 
   Status details_from(const row_sql::Columns& there, const std::string& from,
                       sqlite::Statement& statement, FoundRow& row) {
-    Status ready = db_.prepare_once(
-        statement, "SELECT " + row_sql::select_list<FieldPart::kDetails>(there) + from);
-    if (!ready.ok()) return ready;
+    if (!statement) {
+      Status ready = db_.prepare_once(
+          statement, "SELECT " + row_sql::select_list<FieldPart::kDetails>(there) + from);
+      if (!ready.ok()) return ready;
+    }
     statement.bind(1, row.details ^ kNoRow);
     const auto found = statement.step();
     if (!found.ok()) return found.status();

@@ -6,12 +6,15 @@
 // name, state, worker, queue, exception: number of a word, or the text where the words ran out
 // task.details  a DetailsRef whose segment counts from `details_segment`, NULL if there are none
 // task.flags    flags of the record, and kNotEnded
+//
+// Columns of fields that came later stand behind those of version 1, in the order of their table.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 #include "phlower/sqlite/sqlite.hpp"
 
@@ -33,11 +36,12 @@ namespace segment_schema {
 inline constexpr int kVersion = 1;
 inline constexpr std::string_view kState =
     "CREATE TABLE phlower_state (key TEXT PRIMARY KEY, number REAL, whole INTEGER) WITHOUT ROWID;";
-inline constexpr std::string_view kRows =
+inline constexpr std::string_view kFirstTask =
     "CREATE TABLE task (seq INTEGER PRIMARY KEY, id NOT NULL, name, state, at INTEGER NOT NULL, "
     "started INTEGER, received INTEGER, runtime INTEGER, worker, queue, exception, "
     "details INTEGER, flags INTEGER NOT NULL);"
-    "CREATE INDEX task_by_name ON task (name, at);"
+    "CREATE INDEX task_by_name ON task (name, at);";
+inline constexpr std::string_view kRows =
     "CREATE TABLE row_chunk (chunk INTEGER PRIMARY KEY, oldest INTEGER NOT NULL, "
     "newest INTEGER NOT NULL);"
     "CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL);"
@@ -61,6 +65,20 @@ inline constexpr std::string_view kOldestKey = "oldest_us";  // of the rows of t
 inline constexpr std::string_view kNewestKey = "newest_us";
 inline constexpr std::string_view kIndexBitsKey = "index_bits";    // 0 until sealing begins
 inline constexpr std::string_view kIndexPartsKey = "index_parts";  // of kParts
+
+/// What makes a table of rows of a later version of one of `version`.
+inline std::string add_columns_since(int version) {
+  std::string sql;
+  for (const Field& field : fields_of<FieldPart::kRow>()) {
+    if (field.since.segment <= version) continue;
+    (sql += "ALTER TABLE task ADD COLUMN ") += field.short_name;
+    sql += field.is_text() ? ";" : " INTEGER;";
+  }
+  return sql;
+}
+
+static_assert(count_fields([](const Field& field) { return field.since.segment > kVersion; }) == 0,
+              "a field since a version of segments that is not this build's");
 }  // namespace segment_schema
 
 /// Where the details of a row are: which file, which block in it, which entry of the block.
