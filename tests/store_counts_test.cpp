@@ -113,19 +113,80 @@ TEST(StoreCounts, AreRightAfterEveryTransactionWhileTheyAreTaken) {
   }
 }
 
-TEST(StoreCounts, StayRightWhenRowsWithoutATextForAKeyGo) {
-  PurgeRig rig;
-  auto other = open_db(rig.path);
-  for (int i = 0; i < 100; ++i) {
-    exec(other, "INSERT INTO invocations (task_id, task_name, state, finished_at) VALUES (x'" +
-                    std::to_string(1000 + i) + "', 't', 'SUCCESS', " +
-                    std::to_string(rig.seconds() - 150 * 3600 - i) + ")");
+/// A key of any type, as SQL; `n` makes it one of its own.
+std::string key_of(Random& random, int n) {
+  const std::string number = std::to_string(n);
+  switch (random.below(5)) {
+    case 0: return "NULL";
+    case 1: return random.chance(1, 2) ? number : "-" + number;
+    case 2: return number + ".5";
+    case 3: return "x'" + std::to_string(1000 + n) + "'";
+    default: return "'task-" + number + "'";
   }
-  recount(rig, 1000);
-  const std::uint64_t before = rig.store->counts().invocations;
-  EXPECT_EQ(before + 100, counted(rig.path).invocations) << "a blob is no task";
-  rig.purge_all(64);
-  EXPECT_EQ(rig.store->counts().invocations, counted(rig.path).invocations);
+}
+
+TEST(StoreCounts, TakeKeysOfEveryTypeAndNone) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    BacklogPlan plan;
+    plan.expired = plan.thin = plan.fresh = 30;
+    PurgeRig rig(plan);
+    rig.store.reset();
+    Random random(seed);
+    {
+      // Columns that leave a key what it is.
+      auto other = open_db(rig.path);
+      exec(other,
+           "ALTER TABLE invocations RENAME TO old; CREATE TABLE invocations (task_id PRIMARY "
+           "KEY, task_name TEXT NOT NULL, state TEXT NOT NULL, received_at REAL, started_at "
+           "REAL, finished_at REAL, runtime_ms REAL, worker TEXT, queue TEXT, "
+           "exception_type TEXT); INSERT INTO invocations SELECT * FROM old; DROP TABLE old; "
+           "CREATE INDEX again ON invocations (finished_at)");
+      for (int n = 0; n < 300; ++n) {
+        const double at = rig.seconds() - static_cast<double>(random.below(200)) * 3600;
+        const std::string end = random.chance(1, 4) ? "NULL" : std::to_string(at);
+        exec(other,
+             "INSERT INTO invocations (task_id, task_name, state, started_at, finished_at) "
+             "VALUES (" +
+                 key_of(random, n) + ", 't', 'SUCCESS', " + std::to_string(at) + ", " + end + ")");
+      }
+    }
+    rig.open();
+    for (bool more = true; more && !::testing::Test::HasFatalFailure();) {
+      random_work(rig, random);
+      const auto step = rig.store->recount_some(static_cast<std::uint32_t>(random.between(1, 9)));
+      ASSERT_TRUE(step.ok()) << step.status().message();
+      more = *step;
+    }
+    EXPECT_EQ(rig.store->counts().invocations, counted(rig.path).invocations);
+    rig.purge_all(64);
+    EXPECT_EQ(rig.store->counts().invocations, counted(rig.path).invocations);
+    EXPECT_EQ(rig.store->counts().details, counted(rig.path).details);
+  }
+}
+
+TEST(Cell, ComesInTheOrderOfAnIndex) {
+  auto db = sqlite::Connection::open(":memory:", sqlite::Access::kCreate);
+  ASSERT_TRUE(db.ok()) << db.status().message();
+  exec(*db, "CREATE TABLE k (v)");
+  for (const char* value : {"NULL", "-9223372036854775808", "9223372036854775807",
+                            "9007199254740993", "9007199254740992.0", "-1", "0", "0.5", "-1e300",
+                            "1e300", "''", "'a'", "'aa'", "'\u00e9'", "x''", "x'00'", "x'61'"}) {
+    exec(*db, std::string("INSERT INTO k VALUES (") + value + ")");
+  }
+  auto select = db->prepare(
+      "SELECT a.v, b.v, a.v < b.v FROM k a, k b "
+      "WHERE typeof(a.v) <> 'null' AND typeof(b.v) <> 'null'");
+  ASSERT_TRUE(select.ok());
+  int pairs = 0;
+  for (; *select->step(); ++pairs) {
+    const Cell a = Cell::of(*select, 0);
+    const Cell b = Cell::of(*select, 1);
+    EXPECT_EQ(compare(a, b) < 0, select->integer(2) != 0) << shown(a) << " and " << shown(b);
+    EXPECT_EQ(compare(a, b) < 0, compare(b, a) > 0);
+    EXPECT_LT(compare(Cell(), a), 0);
+  }
+  EXPECT_EQ(pairs, 16 * 16);
 }
 
 TEST(StoreCounts, OfAnEmptyHistoryAreExactAfterOneStep) {

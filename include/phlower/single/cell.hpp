@@ -57,6 +57,31 @@ struct Cell {
   }
 };
 
+/// Below 0, 0 or above: the order of SQLite's indexes, where it compares text by its bytes.
+inline int compare(const Cell& a, const Cell& b) {
+  const auto rank = [](const Cell& cell) {
+    switch (cell.type) {
+      case sqlite::ValueType::kNull: return 0;
+      case sqlite::ValueType::kInteger:
+      case sqlite::ValueType::kReal: return 1;
+      case sqlite::ValueType::kText: return 2;
+      case sqlite::ValueType::kBlob: break;
+    }
+    return 3;
+  };
+  if (rank(a) != rank(b)) return rank(a) - rank(b);
+  const auto sign = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
+  if (rank(a) != 1) return a.bytes.compare(b.bytes);
+  const auto whole = sqlite::ValueType::kInteger;
+  if (a.type == whole && b.type == whole) return sign(a.whole, b.whole);
+  // Exact for both: a long double has the 64 bits of an integer.
+  const auto number = [](const Cell& cell) {
+    return cell.type == whole ? static_cast<long double>(cell.whole)
+                              : static_cast<long double>(cell.real);
+  };
+  return sign(number(a), number(b));
+}
+
 /// For a person to find it by: "'yesterday'", "x'00ff'", "12.5", "NULL"; long ones are cut.
 inline std::string shown(const Cell& cell) {
   constexpr std::size_t kMost = 40;

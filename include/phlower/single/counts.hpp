@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "phlower/ground/status.hpp"
+#include "phlower/single/cell.hpp"
 #include "phlower/single/family.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/sqlite/sqlite.hpp"
@@ -29,44 +32,65 @@ class FamilyRecount {
   }
 
  private:
-  Status run_table(const std::string& table, sqlite::Statement& select, std::uint32_t& rows,
+  struct Selects {
+    sqlite::Statement nulls, first, next;
+  };
+
+  Status run_table(const std::string& table, Selects& selects, std::uint32_t& rows,
                    TableCount& count) {
     if (!count.counting() || rows == 0) return Status();
     if (table.empty()) {
       count.finish();
       return Status();
     }
-    // Keys are texts; whatever else somebody put there (a NULL, a blob) is not a task. The empty
-    // blob is the end of all texts. The first slice begins with the empty text itself.
-    const auto sql = [&](std::string_view compare) {
-      return "SELECT count(*), max(task_id) FROM (SELECT task_id FROM \"" + table +
-             "\" WHERE task_id " + std::string(compare) +
-             " ?1 AND task_id < x'' ORDER BY task_id LIMIT ?2)";
-    };
-    sqlite::Statement first;
-    if (!count.started()) {
-      if (Status ready = db_.prepare_once(first, sql(">=")); !ready.ok()) return ready;
-    } else if (Status ready = db_.prepare_once(select, sql(">")); !ready.ok()) {
-      return ready;
+    if (!count.nulls_done()) {
+      if (Status status = run_nulls(table, selects.nulls, rows, count); !status.ok()) return status;
+      if (!count.nulls_done()) return Status();
     }
-    sqlite::Statement& slice = count.started() ? select : first;
-    slice.bind(1, std::string_view(count.cursor()));
+    const bool first = count.cursor().type == sqlite::ValueType::kNull;
+    sqlite::Statement& slice = first ? selects.first : selects.next;
+    Status ready =
+        db_.prepare_once(slice, "SELECT count(*), max(task_id) FROM (SELECT task_id FROM \"" +
+                                    table + "\" WHERE task_id " + (first ? "IS NOT NULL" : "> ?1") +
+                                    " ORDER BY task_id LIMIT ?2)");
+    if (!ready.ok()) return ready;
+    const Cell from = count.cursor();  // bound, while the count moves on
+    if (!first) from.bind_to(slice, 1);
     slice.bind(2, std::int64_t{rows});
     const auto found = slice.step();
     if (!found.ok()) return found.status();
     const auto counted = static_cast<std::uint64_t>(*found ? slice.integer(0) : 0);
-    // The bound text is the cursor itself: it must not change before the statement lets go of it.
-    const std::string last(counted > 0 ? slice.text(1) : std::string_view(count.cursor()));
+    Cell last = counted > 0 ? Cell::of(slice, 1) : from;
     slice.reset();
-    count.count(counted, last);
+    count.count(counted, std::move(last));
     if (counted < rows) count.finish();
+    rows -= static_cast<std::uint32_t>(counted);
+    return Status();
+  }
+
+  Status run_nulls(const std::string& table, sqlite::Statement& slice, std::uint32_t& rows,
+                   TableCount& count) {
+    constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
+    Status ready = db_.prepare_once(
+        slice, "SELECT count(*), max(rowid) FROM (SELECT rowid FROM \"" + table +
+                   "\" WHERE task_id IS NULL AND rowid >= ?1 ORDER BY rowid LIMIT ?2)");
+    if (!ready.ok()) return ready;
+    slice.bind(1, count.null_rowid());
+    slice.bind(2, std::int64_t{rows});
+    const auto found = slice.step();
+    if (!found.ok()) return found.status();
+    const auto counted = static_cast<std::uint64_t>(*found ? slice.integer(0) : 0);
+    const std::int64_t last = counted > 0 ? slice.integer(1) : kLast;
+    slice.reset();
+    count.count_nulls(counted, last == kLast ? kLast : last + 1);
+    if (counted < rows || last == kLast) count.end_nulls();
     rows -= static_cast<std::uint32_t>(counted);
     return Status();
   }
 
   sqlite::Connection& db_;
   TableFamily tables_;
-  sqlite::Statement select_invocations_, select_details_;
+  Selects select_invocations_, select_details_;
 };
 
 }  // namespace phlower

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "phlower/history/retention.hpp"
 #include "phlower/record/record.hpp"
@@ -15,27 +16,34 @@
 
 namespace phlower {
 
-/// Rows of one table, counted once in slices along the key and then kept by inserts and deletes.
-/// During the count those at or below the cursor adjust it; the others will be met.
+/// Rows of one table, counted once in slices along the key and then kept by inserts and deletes:
+/// first those whose key is NULL, by row id, then the others. During the count those at or below
+/// its place adjust it; the others will be met.
 class TableCount {
  public:
+  /// A row whose key is this text.
   void inserted(std::string_view key) {
     if (counted_once_) ++rows_;
     if (has_passed(key)) ++passed_;
   }
-  void deleted(std::string_view key) {
-    if (counted_once_ && rows_ > 0) --rows_;
-    if (has_passed(key) && passed_ > 0) --passed_;
-  }
+  void deleted(std::string_view key) { deleted_one(has_passed(key)); }
+  void deleted(const Cell& key, std::int64_t rowid) { deleted_one(has_passed(key, rowid)); }
   /// For several rows at once. While `needs_keys`, each row must be told alone.
   void deleted_many(std::uint64_t rows) {
     if (counted_once_) rows_ -= std::min(rows, rows_);
   }
   bool needs_keys() const { return counting_ && started_; }
-  /// The next slice found `rows` more, up to `last`.
-  void count(std::uint64_t rows, std::string_view last) {
+  /// The next slice found `rows` more without a key, before the row id `next`.
+  void count_nulls(std::uint64_t rows, std::int64_t next) {
     passed_ += rows;
-    cursor_ = last;
+    null_rowid_ = next;
+    started_ = true;
+  }
+  void end_nulls() { nulls_done_ = true; }
+  /// The next slice found `rows` more, up to `last`.
+  void count(std::uint64_t rows, Cell last) {
+    passed_ += rows;
+    cursor_ = std::move(last);
     started_ = true;
   }
   void finish() {
@@ -45,23 +53,41 @@ class TableCount {
   }
   /// Counts anew; what is known is shown until the new count is through.
   void restart() {
-    counting_ = true;
-    started_ = false;
-    passed_ = 0;
-    cursor_.clear();
+    const std::uint64_t known = rows_;
+    const bool counted = counted_once_;
+    *this = TableCount();
+    rows_ = known;
+    counted_once_ = counted;
   }
 
   std::uint64_t rows() const { return counted_once_ ? rows_ : passed_; }
   bool counting() const { return counting_; }
-  bool started() const { return started_; }
-  const std::string& cursor() const { return cursor_; }
+  bool nulls_done() const { return nulls_done_; }
+  std::int64_t null_rowid() const { return null_rowid_; }
+  /// NULL: no key yet.
+  const Cell& cursor() const { return cursor_; }
 
  private:
-  bool has_passed(std::string_view key) const { return counting_ && started_ && key <= cursor_; }
+  void deleted_one(bool passed) {
+    if (counted_once_ && rows_ > 0) --rows_;
+    if (passed && passed_ > 0) --passed_;
+  }
+  // The types come in this order: NULLs, numbers, texts, blobs.
+  bool has_passed(std::string_view key) const {
+    if (!counting_ || !started_ || !nulls_done_) return false;
+    return cursor_.is_text() ? key <= cursor_.bytes : cursor_.type == sqlite::ValueType::kBlob;
+  }
+  bool has_passed(const Cell& key, std::int64_t rowid) const {
+    if (!counting_ || !started_) return false;
+    if (key.type == sqlite::ValueType::kNull) return nulls_done_ || rowid < null_rowid_;
+    return nulls_done_ && cursor_.type != sqlite::ValueType::kNull && compare(key, cursor_) <= 0;
+  }
 
-  std::uint64_t rows_ = 0;    // once counted
-  std::uint64_t passed_ = 0;  // by the count that runs
-  std::string cursor_;        // its last key
+  std::uint64_t rows_ = 0;                                              // once counted
+  std::uint64_t passed_ = 0;                                            // by the count that runs
+  std::int64_t null_rowid_ = std::numeric_limits<std::int64_t>::min();  // where it goes on
+  Cell cursor_;                                                         // its last key
+  bool nulls_done_ = false;
   bool counting_ = true;
   bool started_ = false;
   bool counted_once_ = false;

@@ -125,8 +125,8 @@ class RowDeleter final : public SweepVisitor {
       deleted += gone;
       if (many) {
         count.deleted_many(gone);
-      } else if (gone > 0 && rows[0].id.is_text()) {
-        count.deleted(rows[0].id.bytes);
+      } else if (gone > 0) {
+        count.deleted(rows[0].id, rows[0].rowid);
       }
       if (key == Key::kRowid && gone < taken) {
         if (Status status = expect_gone(table, rows.first(taken)); !status.ok()) return status;
