@@ -2,6 +2,7 @@
 // then the original file is unlinked. No engine may have the folder meanwhile.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,7 +58,7 @@ class FolderRescue {
         FoundRow row;
         const auto found = stream.next(row);
         more = found.ok() && *found;
-        report_.rescued += more ? 1 : 0;
+        report_.rescued += more && is_wanted(row) ? 1 : 0;
         return found.status();
       });
       if (!status.ok()) return status;
@@ -77,13 +78,20 @@ class FolderRescue {
     return Status(Code::kNotFound, options_.path + ": has no adopted file");
   }
 
+  std::int64_t from_us() const { return plan_.now_us() - newest_.count() * kUsPerHour; }
+
+  // What is not certainly older: also rows without a time, or with one that is not understood.
+  bool is_wanted(const FoundRow& row) const {
+    return row.at_us == 0 || std::max(row.at_us, row.latest_us) >= from_us();
+  }
+
   // Calls `take` with each table of the file until it says that there is no more.
   template <class Take>
   Status each_stream(const SegmentInfo& info, Take&& take) {
     auto file = AdoptedFile::open(info.path);
     if (!file.ok()) return file.status();
     Query query;
-    query.from_us = plan_.now_us() - newest_.count() * kUsPerHour;
+    query.from_us = from_us() - to_us(kDateMargin);
     for (const auto& source : (*file)->sources()) {
       StopCheck never;
       auto stream = source->stream(query, never);
@@ -110,10 +118,11 @@ class FolderRescue {
       status = found.status();
       more = found.ok() && *found;
       if (!more) break;
+      if (!is_wanted(row)) continue;
       status = source.add_details(row);
+      // A row that cannot be copied keeps the file.
       if (status.ok()) status = store.upsert(row.record.view()).status();
-      if (status.code() == Code::kInvalidArgument) status = Status();  // no row can hold it
-      ++report_.rescued;
+      report_.rescued += status.ok() ? 1 : 0;
     }
     if (status.ok()) status = store.commit();
     store.rollback();

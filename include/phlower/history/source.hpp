@@ -17,8 +17,9 @@ namespace phlower {
 /// A row as it was found: the record without its details, and what its source finds them by.
 struct FoundRow {
   Record record;
-  std::int64_t at_us = 0;    // the time retention counts from; 0: it knows no time
-  std::int64_t details = 0;  // 0: none
+  std::int64_t at_us = 0;      // the time retention counts from; 0: it knows no time
+  std::int64_t latest_us = 0;  // it is certainly no later, where that is not certain from at_us
+  std::int64_t details = 0;    // 0: none
 };
 
 /// Rows of one source, newest first (rows of one microsecond in any order), within a query's times;

@@ -37,6 +37,10 @@ struct CellTime {
 inline constexpr UnixSeconds kFirstTime = 946'684'800.0;
 inline constexpr UnixSeconds kLastTime = 253'402'300'799.0;
 
+/// By so much clocks without a zone are off, and a date says less than a moment.
+inline constexpr UnixSeconds kZoneMargin = 14 * 3600;
+inline constexpr UnixSeconds kDateMargin = 86'400 + kZoneMargin;
+
 namespace cell_time_detail {
 
 inline constexpr CellTime kUnclear{TimeKind::kUnclear, 0, 0};
@@ -109,7 +113,6 @@ inline bool read_zone(Scan& scan, int& seconds) {
 
 inline CellTime of_date(std::string_view text) {
   using namespace std::chrono;
-  constexpr UnixSeconds kClocks = 14 * 3600;
   Scan scan(text);
   int y = 0;
   int m = 0;
@@ -120,7 +123,7 @@ inline CellTime of_date(std::string_view text) {
                            std::chrono::day(static_cast<unsigned>(d)));
   if (!date || !day.ok()) return kUnclear;
   const UnixSeconds midnight = duration<double>(sys_days(day).time_since_epoch()).count();
-  if (scan.at_end()) return known(midnight, 86'400 + kClocks);
+  if (scan.at_end()) return known(midnight, kDateMargin);
   int hour = 0;
   int minute = 0;
   int second = 0;
@@ -134,7 +137,7 @@ inline CellTime of_date(std::string_view text) {
   const UnixSeconds at = midnight + hour * 3600 + minute * 60 + second + part;
   const UnixSeconds rest = exact ? 0 : 60;
   static_cast<void>(scan.any_of(" "));
-  if (scan.at_end()) return known(at, rest + kClocks);
+  if (scan.at_end()) return known(at, rest + kZoneMargin);
   int zone = 0;
   if (!read_zone(scan, zone)) return kUnclear;
   return known(at - zone, rest);

@@ -85,6 +85,7 @@ class FamilySource final : public Source {
   static void read(const sqlite::Statement& from, FoundRow& row) {
     const RowTime time = read_row(from, row.record);
     row.at_us = time.time.at > 0 ? to_us(time.time.at) : 0;
+    row.latest_us = time.time.latest > time.time.at ? to_us(time.time.latest) : 0;
     row.details = from.integer(kRowColumns) ^ kNoRow;
     if (from.is_null(0)) {
       row.record.task_id = "(no id, row " + std::to_string(from.integer(kRowColumns)) + ")";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -41,7 +42,7 @@ inline constexpr int kRowColumns = static_cast<int>(count_fields(FieldPart::kRow
 inline double read_runtime(const sqlite::Statement& from, int column) {
   const sqlite::ValueType type = from.type(column);
   if (type == sqlite::ValueType::kReal || type == sqlite::ValueType::kInteger) {
-    return from.real(column);
+    return std::isfinite(from.real(column)) ? from.real(column) : -1;
   }
   const std::string_view text = from.text(column);
   double value = 0;
