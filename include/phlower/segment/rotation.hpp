@@ -54,6 +54,15 @@ inline Complete completeness(const WrittenSegment& segment, const StoreOptions& 
   return Complete::kNo;
 }
 
+/// Whether the next segment should be made by now.
+inline bool is_nearly_complete(const WrittenSegment& segment, const StoreOptions& options,
+                               std::int64_t now_us) noexcept {
+  constexpr std::int64_t kMinuteUs = 60'000'000;
+  return segment.rows * 4 >= options.segment_rows * 3ull ||
+         segment.bytes * 4 >= options.segment_bytes * 3 ||
+         (segment.rows > 0 && now_us >= segment.until_us - kMinuteUs);
+}
+
 /// The time from which a closed segment's lifetime counts. One wrong time in the future does not
 /// keep it: no row can have ended after the segment was closed.
 inline std::int64_t newest_time(const SegmentInfo& segment) noexcept {
@@ -65,6 +74,35 @@ inline bool has_expired(const SegmentInfo& segment, const RetentionOptions& rete
                         std::int64_t now_us) noexcept {
   if (!segment.closed() || retention.keep_forever) return false;
   return newest_time(segment) <= now_us - lifetime_us(retention, segment.family);
+}
+
+/// Null where none is ready.
+inline const SegmentInfo* spare_of(const std::vector<SegmentInfo>& segments,
+                                   SegmentFamily family) noexcept {
+  for (const SegmentInfo& info : segments) {
+    if (info.family == family && info.state == SegmentState::kSpare) return &info;
+  }
+  return nullptr;
+}
+
+/// Bytes of segments that no reader sees any more and that are still there.
+inline std::uint64_t pending_bytes(const std::vector<SegmentInfo>& segments) noexcept {
+  std::uint64_t bytes = 0;
+  for (const SegmentInfo& info : segments) {
+    if (info.state == SegmentState::kExpiring) bytes += info.bytes;
+  }
+  return bytes;
+}
+
+/// Rows and details in files that are past their retention and still there.
+inline std::uint64_t expired_rows(const std::vector<SegmentInfo>& segments,
+                                  const RetentionOptions& retention, std::int64_t now_us) noexcept {
+  std::uint64_t rows = 0;
+  for (const SegmentInfo& info : segments) {
+    const bool going = info.state == SegmentState::kExpiring;
+    if (going || has_expired(info, retention, now_us)) rows += info.rows;
+  }
+  return rows;
 }
 
 /// The segments that must go, oldest first, until no more than `cap_bytes` are used. Those with a

@@ -92,8 +92,8 @@ class SegmentedStore final : public Store {
       if (status.ok() && open.writer->file().in_transaction()) status = open.writer->commit();
     };
     set_->details().each(commit_one);
-    for (auto& open : set_->rows().late) commit_one(open);
-    commit_one(set_->rows().active);
+    for (auto& open : set_->rows().late()) commit_one(open);
+    commit_one(set_->rows().active());
     if (!status.ok()) rollback();
     in_transaction_ = false;
     return status;
@@ -157,7 +157,7 @@ class SegmentedStore final : public Store {
                                        const Status& status) { set_->report_damage(seq, status); }),
         checkpoint_(*this, set_->options().store, clock, set_->totals()),
         upkeep_(*set_, clock) {
-    set_->on_close([this](std::int64_t seq) { shelf_.forget(seq); });
+    set_->folder().on_close([this](std::int64_t seq) { shelf_.forget(seq); });
   }
 
   template <class Visit>
@@ -203,7 +203,7 @@ inline Result<Put> SegmentedStore::put(const RecordView& record) {
   if (Status status = check_record(record); !status.ok()) return status;
   const std::int64_t at_us = row_time_us(record, to_us(to_unix_seconds(now_)));
   if (at_us <= rows_cutoff_us_) return Put::kTooOld;
-  auto rows = set_->rows_for(at_us);
+  auto rows = set_->rows().route(at_us);
   if (!rows.ok()) return rows.status();
   if (Status status = (*rows)->begin(); !status.ok()) return status;
   const TaskKey key(record.task_id);
@@ -245,7 +245,7 @@ inline Result<std::int64_t> SegmentedStore::put_details(const TaskKey& key,
                                                         const RecordView& record,
                                                         std::int64_t at_us) {
   if (!record.has_details() || at_us <= details_cutoff_us_) return std::int64_t{0};
-  auto writer = set_->details_for(at_us);
+  auto writer = set_->details().route(at_us);
   if (!writer.ok()) return writer.status();
   if (Status status = (*writer)->begin(); !status.ok()) return status;
   const auto ref = (*writer)->add(key.tag(), record, at_us);
@@ -291,8 +291,8 @@ inline Counts SegmentedStore::counts() const {
 }
 
 inline void SegmentedStore::lend_writers() {
-  if (lent_of_ == set_->generation()) return;
-  lent_of_ = set_->generation();
+  if (lent_of_ == set_->catalog().revision()) return;
+  lent_of_ = set_->catalog().revision();
   set_->details().each([&](auto& open) { shelf_.details().lend(open.writer.get()); });
 }
 
@@ -306,7 +306,7 @@ inline Result<std::vector<Source*>> SegmentedStore::sources() {
     return writer;
   };
   StopCheck never;
-  return shelf_.list(set_->generation(), writer_of, never);
+  return shelf_.list(set_->catalog().revision(), writer_of, never);
 }
 
 // An adopted file of this ring's earlier engine knows how far that had read.
