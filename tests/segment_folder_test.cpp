@@ -134,5 +134,58 @@ TEST_F(SegmentFolder, TakesLateRowsThoughTheFileThatWasMadeForThemIsDamaged) {
   EXPECT_TRUE(std::filesystem::exists(dir / "data/quarantine/inv-50.db"));
 }
 
+// -- Set aside ----------------------------------------------------------------------------------
+
+TEST_F(SegmentFolder, MovesAtItsStartWhatWasSetAsideAndNotMoved) {
+  put_many(0, 100, now());
+  tend();
+  const SegmentInfo sealed = segments_in(SegmentState::kSealed).front();
+  store.reset();
+  {
+    auto catalog = Catalog::open(options.store.path, true);
+    ASSERT_TRUE(catalog.ok());
+    ASSERT_TRUE(catalog->apply({Move::kSetAside, sealed}).ok());  // and there it was killed
+  }
+  std::ofstream(path_of(sealed) + "-wal") << "a log";
+  for (int start = 0; start < 2; ++start) {
+    said.clear();
+    ASSERT_TRUE(open().ok());
+    EXPECT_FALSE(std::filesystem::exists(path_of(sealed)));
+    EXPECT_FALSE(std::filesystem::exists(path_of(sealed) + "-wal"));
+    const std::string aside =
+        options.store.path + "/quarantine/" + segment_name(sealed.family, sealed.seq);
+    EXPECT_TRUE(std::filesystem::exists(aside));
+    EXPECT_TRUE(std::filesystem::exists(aside + "-wal"));
+    EXPECT_EQ(::testing::Value(said, ::testing::Contains(HasSubstr("quarantine"))), start == 0);
+    EXPECT_EQ(in_state(SegmentState::kSetAside), 1u);
+    store.reset();
+  }
+}
+
+// quarantine/ cannot be made: something of that name is there.
+TEST_F(SegmentFolder, GoesOnWhereTheDamagedFileCannotBeMoved) {
+  put_many(0, 100, now());
+  tend();
+  const std::string path = path_of(segments_in(SegmentState::kSealed).front());
+  store.reset();
+  spoil(path);
+  const std::string in_the_way = options.store.path + "/quarantine";
+  std::ofstream(in_the_way) << "no folder";
+  ASSERT_TRUE(open().ok());
+  EXPECT_FALSE(get(uuid_of(3)));
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSetAside), 1u);
+  EXPECT_EQ(store->segments().totals().set_aside, 1u);
+  reopen();
+  put_many(200, 5, now());
+  EXPECT_TRUE(get(uuid_of(203)));
+  EXPECT_TRUE(std::filesystem::exists(path)) << "nothing is lost";
+  std::filesystem::remove(in_the_way);
+  reopen();
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(
+      std::filesystem::exists(in_the_way + "/" + std::filesystem::path(path).filename().string()));
+}
+
 }  // namespace
 }  // namespace phlower

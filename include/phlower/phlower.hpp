@@ -115,6 +115,7 @@
 #include "phlower/segment/folder_clock.hpp"
 #include "phlower/segment/folder_guest.hpp"
 #include "phlower/segment/folder_jobs.hpp"
+#include "phlower/segment/folder_listener.hpp"
 #include "phlower/segment/format/details_block.hpp"
 #include "phlower/segment/format/filter.hpp"
 #include "phlower/segment/format/id_map.hpp"

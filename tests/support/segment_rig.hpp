@@ -40,7 +40,7 @@ struct SegmentRig {
   }
 
   Status open() {
-    auto opened = SegmentedStore::open(options, clock, log);
+    auto opened = SegmentedStore::open(options, clock, log, listeners);
     if (!opened.ok()) return opened.status();
     store = *std::move(opened);
     return Status();
@@ -118,6 +118,7 @@ struct SegmentRig {
   ManualClock clock;
   std::vector<std::string> said;
   Log log;
+  std::vector<FolderListener*> listeners;
   std::unique_ptr<SegmentedStore> store;
 };
 

@@ -21,6 +21,7 @@
 #include "phlower/ground/units.hpp"
 #include "phlower/history/figures.hpp"
 #include "phlower/segment/catalog.hpp"
+#include "phlower/segment/folder_listener.hpp"
 #include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/strangers.hpp"
@@ -40,12 +41,14 @@ class Folder {
   /// Byte of the pin file that the engine holds; segment numbers begin at 1.
   static constexpr std::int64_t kEngineByte = 0;
 
-  /// Opens or makes a data folder and repairs what a crash left of its files. `clock` outlives it.
-  /// Errors: kBusy when another engine has it, kNotOurs for a folder that is something else, and of
-  /// SQLite.
-  static Result<std::unique_ptr<Folder>> open(const SegmentOptions& options, Clock& clock,
-                                              Log log) {
-    std::unique_ptr<Folder> folder(new Folder(options, clock, std::move(log)));
+  using Listeners = std::span<FolderListener* const>;
+
+  /// Opens or makes a data folder and repairs what a crash left of its files. `clock` and those who
+  /// listen outlive it. Errors: kBusy when another engine has it, kNotOurs for a folder that is
+  /// something else, and of SQLite.
+  static Result<std::unique_ptr<Folder>> open(const SegmentOptions& options, Clock& clock, Log log,
+                                              Listeners listeners = {}) {
+    std::unique_ptr<Folder> folder(new Folder(options, clock, std::move(log), listeners));
     Status status = folder->take();
     if (status.ok()) status = folder->recover();
     if (!status.ok()) return status;
@@ -72,6 +75,7 @@ class Folder {
       const bool closed = edit.move == Move::kClose || edit.move == Move::kAdopt;
       if (closed || edit.move == Move::kCorrect) closed_here_.insert(edit.info.seq);
     }
+    tell();
     return status;
   }
   Status apply(const SegmentEdit& edit) { return apply(std::span(&edit, 1)); }
@@ -80,19 +84,34 @@ class Folder {
     Status status = catalog_->forget(gone);
     if (!status.ok()) return status;
     for (const std::int64_t seq : gone) closed_here_.erase(seq);
+    tell();
+    return status;
+  }
+  /// Takes in what other processes have done to the catalog.
+  Status look_for_others() {
+    const auto changed = catalog_->changed();
+    if (!changed.ok() || !*changed) return changed.status();
+    Status status = catalog_->load();
+    tell();
     return status;
   }
   /// Whether the segment's `closed_us` is by the clock of this run.
   bool closed_here(std::int64_t seq) const { return closed_here_.contains(seq); }
 
-  /// Takes a damaged segment out of the history, unless it is on its way out anyway.
+  /// Takes a damaged segment out of the history, unless it is on its way out anyway. A file that
+  /// cannot be moved stays where it is, and nobody looks into it.
   Status set_aside(std::int64_t seq, const Status& why) {
     const SegmentInfo* info = catalog_->find(seq);
     if (info == nullptr || !state_after(info->state, Move::kSetAside)) return Status();
     log_.error("segment {} is damaged and set aside in quarantine, {} rows: {}", seq, info->rows,
                why.message());
-    if (Status status = set_segment_aside(*catalog_, *info); !status.ok()) return status;
+    const Status status = set_segment_aside(*catalog_, *info);
+    info = catalog_->find(seq);
+    const bool noted = info == nullptr || info->state == SegmentState::kSetAside;
+    if (!status.ok() && !noted) return status;
+    if (!status.ok()) log_.warn("{}; tried again at the next start", status.message());
     ++totals_.set_aside;
+    tell();
     return Status();
   }
 
@@ -104,8 +123,11 @@ class Folder {
   }
 
  private:
-  Folder(const SegmentOptions& options, Clock& clock, Log log)
-      : options_(options), clock_(clock), log_(std::move(log)) {}
+  Folder(const SegmentOptions& options, Clock& clock, Log log, Listeners listeners)
+      : options_(options),
+        clock_(clock),
+        log_(std::move(log)),
+        listeners_(listeners.begin(), listeners.end()) {}
 
   Status take() {
     std::error_code error;
@@ -128,13 +150,33 @@ class Folder {
     auto catalog = Catalog::open(path(), true);
     if (!catalog.ok()) return catalog.status();
     catalog_.emplace(*std::move(catalog));
+    if (!listeners_.empty()) told_ = catalog_->segments();
     Strangers strangers(*catalog_, log_);
     Status status = strangers.look([this](const SegmentInfo& info) { return is_going(info); });
     const std::vector<SegmentInfo> known = catalog_->segments();  // a copy: it changes below
     for (auto info = known.begin(); status.ok() && info != known.end(); ++info) {
-      status = check_present(*info);
+      status = info->state == SegmentState::kSetAside ? finish_setting_aside(*info)
+                                                      : check_present(*info);
     }
+    tell();
     return status;
+  }
+
+  // Its last engine died between the commit and the move of the file.
+  Status finish_setting_aside(const SegmentInfo& info) {
+    const std::string file = catalog_->path_of(info);
+    if (!info.path.empty() || ::access(file.c_str(), F_OK) != 0) return Status();
+    const Status moved = move_to_quarantine(file);
+    log_.warn("{}: is set aside, and was not in quarantine yet{}{}", file,
+              moved.ok() ? "" : "; it stays where it is: ", moved.message());
+    return Status();
+  }
+
+  // Whatever changed the catalog, each change is told once.
+  void tell() {
+    if (listeners_.empty()) return;
+    const std::vector<SegmentInfo> before = std::exchange(told_, catalog_->segments());
+    for (FolderListener* listener : listeners_) tell_changes(before, told_, *listener);
   }
 
   // Nobody would miss its rows.
@@ -146,9 +188,7 @@ class Folder {
   // Files that should be there and are not: gone with their retention, or somebody took them.
   Status check_present(const SegmentInfo& info) {
     const std::string file = catalog_->path_of(info);
-    if (::access(file.c_str(), F_OK) == 0 || info.state == SegmentState::kSetAside) {
-      return Status();
-    }
+    if (::access(file.c_str(), F_OK) == 0) return Status();
     if (!is_going(info)) {
       log_.error("{}: this segment is missing; {} rows are lost", file, info.rows);
       ++totals_.set_aside;
@@ -165,6 +205,8 @@ class Folder {
   StoreFigures totals_;
   std::set<std::int64_t> closed_here_;
   OnClose on_close_;
+  std::vector<FolderListener*> listeners_;
+  std::vector<SegmentInfo> told_;  // the segments that the listeners know of
 };
 
 }  // namespace phlower

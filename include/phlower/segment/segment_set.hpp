@@ -22,11 +22,11 @@ class SegmentSet {
   static constexpr std::int64_t kEngineByte = Folder::kEngineByte;
   static std::string pin_file(const std::string& folder) { return pin_file_of(folder); }
 
-  /// Opens or makes a data folder and repairs what a crash left. `clock` outlives it. Errors: see
-  /// Folder::open and adopt_into. Blocks: on disk.
+  /// Opens or makes a data folder and repairs what a crash left. `clock` and those who listen
+  /// outlive it. Errors: see Folder::open and adopt_into. Blocks: on disk.
   static Result<std::unique_ptr<SegmentSet>> open(const SegmentOptions& options, Clock& clock,
-                                                  Log log) {
-    auto folder = Folder::open(options, clock, std::move(log));
+                                                  Log log, Folder::Listeners listeners = {}) {
+    auto folder = Folder::open(options, clock, std::move(log), listeners);
     if (!folder.ok()) return folder.status();
     Status status = adopt_into(**folder);
     if (!status.ok()) return status;

@@ -30,10 +30,11 @@ namespace phlower {
 /// The writer's side and its own reads. Thread safety: none; one thread at a time.
 class SegmentedStore final : public Store {
  public:
-  /// Errors: see SegmentSet::open.
+  /// `clock` and those who listen outlive it. Errors: see SegmentSet::open.
   static Result<std::unique_ptr<SegmentedStore>> open(const SegmentOptions& options, Clock& clock,
-                                                      Log log = {}) {
-    auto set = SegmentSet::open(options, clock, std::move(log));
+                                                      Log log = {},
+                                                      Folder::Listeners listeners = {}) {
+    auto set = SegmentSet::open(options, clock, std::move(log), listeners);
     if (!set.ok()) return set.status();
     return std::unique_ptr<SegmentedStore>(
         new SegmentedStore(options.store.path, *std::move(set), clock));
@@ -41,6 +42,9 @@ class SegmentedStore final : public Store {
   ~SegmentedStore() override { rollback(); }
 
   SegmentSet& segments() noexcept { return *set_; }
+  /// Those whose files never change again, in the order of their numbers: what a FolderListener was
+  /// told of, by this engine or an earlier one, and has not gone since.
+  std::vector<SegmentInfo> sealed_segments() const;
   void set_retention(const RetentionOptions& retention) { set_->set_retention(retention); }
   Status set_limits(const RetentionOptions& retention, const DiskOptions& disk) override {
     set_->set_retention(retention);
@@ -263,6 +267,14 @@ inline StoreFigures SegmentedStore::figures(WallTime) {
   figures.expired_rows = set_->backlog_rows();
   figures.log_bytes = wal_bytes();
   return figures;
+}
+
+inline std::vector<SegmentInfo> SegmentedStore::sealed_segments() const {
+  std::vector<SegmentInfo> sealed;
+  for (const SegmentInfo& info : set_->catalog().segments()) {
+    if (info.state == SegmentState::kSealed) sealed.push_back(info);
+  }
+  return sealed;
 }
 
 inline Counts SegmentedStore::counts() const {

@@ -110,11 +110,7 @@ inline Result<std::uint64_t> Upkeep::step(MonoTime now) {
   const auto changed = tend_expired(now);
   if (!changed.ok() || *changed > 0 || now < next_slow_look_) return changed;
   next_slow_look_ = now + kSlowLook;
-  const auto others = folder_.catalog().changed();
-  if (!others.ok()) return others.status();
-  if (*others) {
-    if (Status status = folder_.catalog().load(); !status.ok()) return status;
-  }
+  if (Status status = folder_.look_for_others(); !status.ok()) return status;
   return tend_cap();
 }
 
