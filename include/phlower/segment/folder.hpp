@@ -38,9 +38,6 @@ struct SegmentOptions {
 /// Whoever has one is the only engine of the folder. Not thread safe. Blocks: on disk.
 class Folder {
  public:
-  /// Byte of the pin file that the engine holds; segment numbers begin at 1.
-  static constexpr std::int64_t kEngineByte = 0;
-
   using Listeners = std::span<FolderListener* const>;
 
   /// Opens or makes a data folder and repairs what a crash left of its files. `clock` and those who

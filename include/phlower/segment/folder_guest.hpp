@@ -11,7 +11,6 @@
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/remove_job.hpp"
-#include "phlower/segment/segment_set.hpp"
 #include "phlower/segment/verify.hpp"
 
 namespace phlower {
@@ -56,7 +55,7 @@ class FolderGuest {
     for (const SegmentInfo& info : going_) {
       files.push_back({info.seq, catalog_.path_of(info), false});
     }
-    RemoveJob job(std::move(files), SegmentSet::pin_file(catalog_.folder()));
+    RemoveJob job(std::move(files), pin_file_of(catalog_.folder()));
     if (Status status = to_its_end(job); !status.ok()) return status;
     FreeJob space(std::move(job.remains));
     if (Status status = to_its_end(space); !status.ok()) return status;
@@ -66,9 +65,9 @@ class FolderGuest {
   /// Takes a damaged segment out of the history. False: an engine writes it at this moment; it will
   /// meet the damage itself.
   Result<bool> set_aside(const SegmentInfo& info) {
-    auto lock = open_pins(SegmentSet::pin_file(catalog_.folder()));
+    auto lock = open_pins(pin_file_of(catalog_.folder()));
     if (!lock.ok()) return lock.status();
-    const bool engine = (*lock)->try_lock(SegmentSet::kEngineByte).code() == Code::kBusy;
+    const bool engine = (*lock)->try_lock(kEngineByte).code() == Code::kBusy;
     if (engine && info.open_for_writing()) return false;
     if (Status status = set_segment_aside(catalog_, info); !status.ok()) return status;
     return true;

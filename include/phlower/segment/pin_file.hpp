@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -11,6 +12,9 @@
 #include "phlower/ground/new_file.hpp"
 
 namespace phlower {
+
+/// The byte that the engine holds; segment numbers begin at 1.
+inline constexpr std::int64_t kEngineByte = 0;
 
 inline std::string pin_file_of(const std::string& folder) { return folder + "/pins"; }
 

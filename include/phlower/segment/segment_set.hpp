@@ -19,9 +19,6 @@ namespace phlower {
 /// Not thread safe. Its address stays.
 class SegmentSet {
  public:
-  static constexpr std::int64_t kEngineByte = Folder::kEngineByte;
-  static std::string pin_file(const std::string& folder) { return pin_file_of(folder); }
-
   /// Opens or makes a data folder and repairs what a crash left. `clock` and those who listen
   /// outlive it. Errors: see Folder::open and adopt_into. Blocks: on disk.
   static Result<std::unique_ptr<SegmentSet>> open(const SegmentOptions& options, Clock& clock,
