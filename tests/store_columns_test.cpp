@@ -60,7 +60,7 @@ class StoreColumns : public ::testing::Test {
 
   void put(SingleStore& store, const Record& record) {
     ASSERT_TRUE(store.begin().ok());
-    const Status status = store.upsert(record.view());
+    const Status status = store.upsert(record.view()).status();
     ASSERT_TRUE(status.ok()) << status.message();
     ASSERT_TRUE(store.commit().ok());
   }
