@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "abi_structs.hpp"
 #include "phlower/history/query.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::plugin {
@@ -23,8 +26,8 @@ inline std::int64_t nanoseconds(UnixSeconds at) {
   return at > 0 && at < kMost ? std::llround(at * 1e6) * 1000 : 0;
 }
 
-/// Errors: see `take`; kInvalidArgument for text that is NULL with a size.
-inline Status to_view(const phlower_record* given, RecordView& out) {
+/// Errors: see `take`; kInvalidArgument for a text that is NULL with a size.
+[[gnu::flatten]] inline Status to_view(const phlower_record* given, RecordView& out) {
   phlower_record record;
   const phlower_record* from = given;
   // The usual case needs no copy: the caller has the same struct as we.
@@ -32,25 +35,23 @@ inline Status to_view(const phlower_record* given, RecordView& out) {
     if (Status status = take(given, "record", record); !status.ok()) return status;
     from = &record;
   }
-  const phlower_text* const texts = &from->task_id;
-  for (int i = 0; i < 9; ++i) {
-    if (texts[i].data == nullptr && texts[i].size != 0) {
-      return Status(Code::kInvalidArgument, "record: a text is NULL and has a size");
-    }
+  std::string_view torn;
+  visit_fields(
+      [&torn](const Field& field, auto& to, const auto& member) {
+        if constexpr (std::is_same_v<decltype(member), const phlower_text&>) {
+          if (member.data == nullptr && member.size != 0) torn = field.name;
+          to = view(member);
+        } else if (field.kind == FieldKind::kTime) {
+          to = seconds(member);
+        } else {
+          to = member < 0 ? -1 : static_cast<double>(member) / 1e6;
+        }
+      },
+      out, *from);
+  if (!torn.empty()) {
+    return Status(Code::kInvalidArgument,
+                  "record: " + std::string(torn) + " is NULL and has a size");
   }
-  out.task_id = view(from->task_id);
-  out.task_name = view(from->task_name);
-  out.state = view(from->state);
-  out.worker = view(from->worker);
-  out.queue = view(from->queue);
-  out.exception_type = view(from->exception_type);
-  out.args = view(from->args);
-  out.kwargs = view(from->kwargs);
-  out.traceback = view(from->traceback);
-  out.received_at = seconds(from->received_at_ns);
-  out.started_at = seconds(from->started_at_ns);
-  out.finished_at = seconds(from->finished_at_ns);
-  out.runtime_ms = from->runtime_ns < 0 ? -1 : static_cast<double>(from->runtime_ns) / 1e6;
   out.flags = static_cast<std::uint16_t>(from->flags & (kDetailsCut | kDetailsShed));
   return Status();
 }
@@ -59,19 +60,17 @@ inline Status to_view(const phlower_record* given, RecordView& out) {
 inline phlower_record to_struct(const Record& record) {
   phlower_record out = PHLOWER_RECORD_INIT;
   out.flags = record.flags;
-  out.task_id = text(record.task_id);
-  out.task_name = text(record.task_name);
-  out.state = text(record.state);
-  out.worker = text(record.worker);
-  out.queue = text(record.queue);
-  out.exception_type = text(record.exception_type);
-  out.args = text(record.args);
-  out.kwargs = text(record.kwargs);
-  out.traceback = text(record.traceback);
-  out.received_at_ns = nanoseconds(record.received_at);
-  out.started_at_ns = nanoseconds(record.started_at);
-  out.finished_at_ns = nanoseconds(record.finished_at);
-  out.runtime_ns = record.runtime_ms < 0 ? -1 : std::llround(record.runtime_ms * 1e6);
+  visit_fields(
+      [](const Field& field, auto& to, const auto& member) {
+        if constexpr (std::is_same_v<decltype(to), phlower_text&>) {
+          to = text(member);
+        } else if (field.kind == FieldKind::kTime) {
+          to = nanoseconds(member);
+        } else {
+          to = member < 0 ? -1 : std::llround(member * 1e6);
+        }
+      },
+      out, record);
   return out;
 }
 

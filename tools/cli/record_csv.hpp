@@ -4,44 +4,47 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
+#include <type_traits>
 
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::tools {
 
-inline constexpr const char* kCsvHead =
-    "task_id,task_name,state,received_at,started_at,finished_at,runtime_ms,worker,queue,"
-    "exception_type,args_preview,kwargs_preview,traceback_snippet\r\n";
-
-inline std::string csv_line(const Record& record) {
+/// The names of the columns.
+inline std::string csv_head() {
   std::string line;
-  const auto field = [&line](const std::string& value) {
-    if (!line.empty()) line += ',';
-    if (value.find_first_of(",\"\r\n") == std::string::npos) {
-      line += value;
-      return;
-    }
-    line += '"';
-    for (const char c : value) {
-      if (c == '"') line += '"';
-      line += c;
-    }
-    line += '"';
-  };
-  const auto number = [](double value, bool known) {
-    return known ? fmt::format("{}", value) : std::string();
-  };
-  field(record.task_id);
-  field(record.task_name);
-  field(record.state);
-  for (const double time : {record.received_at, record.started_at, record.finished_at}) {
-    field(number(time, time > 0));
+  visit_fields([&line](const Field& field) { (line += line.empty() ? "" : ",") += field.column; });
+  return line + "\r\n";
+}
+
+inline std::string csv_text(std::string_view value) {
+  if (value.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(value);
+  std::string quoted = "\"";
+  for (const char c : value) {
+    if (c == '"') quoted += '"';
+    quoted += c;
   }
-  field(number(record.runtime_ms, record.runtime_ms >= 0));
-  for (const std::string* text : {&record.worker, &record.queue, &record.exception_type,
-                                  &record.args, &record.kwargs, &record.traceback}) {
-    field(*text);
-  }
+  return quoted + "\"";
+}
+
+/// Empty is what is not known.
+inline std::string csv_line(const RecordView& record) {
+  std::string line;
+  bool first = true;
+  visit_fields(
+      [&](const Field& field, const auto& value) {
+        if (!first) line += ',';
+        first = false;
+        if (!is_known(field, value)) return;
+        if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(value)>>) {
+          line += fmt::format("{}", value);
+        } else {
+          line += csv_text(value);
+        }
+      },
+      record);
   return line + "\r\n";
 }
 

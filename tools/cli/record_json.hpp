@@ -5,30 +5,23 @@
 #include <string_view>
 
 #include "cli/json_out.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::tools {
 
-/// The names of the origin's columns; null for what is not known; times in Unix seconds.
+/// The names of the origin's columns; null for what is not known, but a state is always a text;
+/// times in Unix seconds.
 inline nlohmann::ordered_json record_json(const RecordView& record, bool details) {
   using Json = nlohmann::ordered_json;
-  const auto text = [](std::string_view value) { return value.empty() ? Json() : Json(value); };
-  const auto time = [](double value) { return value > 0 ? Json(value) : Json(); };
-  Json json = {{"task_id", record.task_id},
-               {"task_name", text(record.task_name)},
-               {"state", record.state},
-               {"received_at", time(record.received_at)},
-               {"started_at", time(record.started_at)},
-               {"finished_at", time(record.finished_at)},
-               {"runtime_ms", record.runtime_ms >= 0 ? Json(record.runtime_ms) : Json()},
-               {"worker", text(record.worker)},
-               {"queue", text(record.queue)},
-               {"exception_type", text(record.exception_type)}};
-  if (details) {
-    json["args_preview"] = text(record.args);
-    json["kwargs_preview"] = text(record.kwargs);
-    json["traceback_snippet"] = text(record.traceback);
-  }
+  Json json;
+  visit_fields(
+      [&](const Field& field, const auto& value) {
+        if (field.in(FieldPart::kDetails) && !details) return;
+        const bool shown = is_known(field, value) || field.name == "state";
+        json[std::string(field.column)] = shown ? Json(value) : Json();
+      },
+      record);
   if (record.flags != 0) {
     json["details_cut"] = (record.flags & kDetailsCut) != 0;
     json["details_shed"] = (record.flags & kDetailsShed) != 0;

@@ -10,10 +10,12 @@
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "cli/terminal.hpp"
 #include "phlower/ground/text/text.hpp"
 #include "phlower/history/query.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::tools {
@@ -79,7 +81,7 @@ inline std::string list_line(const Record& record, const TableStyle& style) {
 
 inline std::string whole_record(const Record& record, bool utc) {
   std::string text;
-  const auto line = [&text](const char* name, std::string_view from) {
+  const auto line = [&text](std::string_view name, std::string_view from) {
     const std::string value = printable(from, "\n\t");
     if (value.find('\n') == std::string::npos) {
       text += fmt::format("{:<10} {}\n", name, value.empty() ? "-" : value);
@@ -92,19 +94,19 @@ inline std::string whole_record(const Record& record, bool utc) {
       at = end + 1;
     }
   };
-  line("task id", record.task_id);
-  line("task", record.task_name);
-  line("state", record.state);
-  line("received", shown_time(record.received_at, utc));
-  line("started", shown_time(record.started_at, utc));
-  line("finished", shown_time(record.finished_at, utc));
-  line("runtime", shown_runtime(record.runtime_ms));
-  line("worker", record.worker);
-  line("queue", record.queue);
-  line("exception", record.exception_type);
-  line("args", record.args);
-  line("kwargs", record.kwargs);
-  if (!record.traceback.empty()) line("traceback", record.traceback);
+  visit_fields(
+      [&](const Field& field, const auto& value) {
+        if constexpr (std::is_same_v<decltype(value), const std::string&>) {
+          // How a task failed is nothing to miss.
+          const bool of_failure =
+              field.in(FieldPart::kDetails) && field.merge == FieldMerge::kWinners;
+          if (!of_failure || !value.empty()) line(field.label, value);
+        } else {
+          const bool time = field.kind == FieldKind::kTime;
+          line(field.label, time ? shown_time(value, utc) : shown_runtime(value));
+        }
+      },
+      record);
   if ((record.flags & kDetailsCut) != 0) line("note", "details were cut to their limit");
   if ((record.flags & kDetailsShed) != 0) line("note", "details were shed: the ring was filling");
   return text;

@@ -134,11 +134,11 @@ class QueryRun {
   }
 
   Status export_all() {
-    if (options_.csv) out_.put(kCsvHead);
+    if (options_.csv) out_.put(csv_head());
     const std::uint64_t most = options_.all ? ~0ull : options_.query.limit;
     Status status = pages_.each(options_.query, most, [&](const std::vector<Row>& rows) {
       for (const Row& row : rows) {
-        out_.put(options_.csv ? csv_line(row.record)
+        out_.put(options_.csv ? csv_line(row.record.view())
                               : dumped(record_json(row.record.view(), true)) + "\n");
       }
       return out_.flush();

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <ctime>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "phlower/engine/engine.hpp"
@@ -40,19 +41,21 @@ inline Status look_up(Engine& engine, const std::string& name, int count) {
   if (!one->has_value()) return Status();  // its retention ended in between
   const Record& task = **one;
   std::printf("\n%s\n", task.task_id.c_str());
-  const std::pair<const char*, std::string> fields[] = {{"task", task.task_name},
-                                                        {"state", task.state},
-                                                        {"received", utc(task.received_at)},
-                                                        {"started", utc(task.started_at)},
-                                                        {"finished", utc(task.finished_at)},
-                                                        {"worker", task.worker},
-                                                        {"queue", task.queue},
-                                                        {"exception", task.exception_type},
-                                                        {"args", shortened(task.args, 80)},
-                                                        {"kwargs", shortened(task.kwargs, 80)}};
-  for (const auto& [key, value] : fields) {
-    std::printf("  %-10s %s\n", key, value.empty() ? "-" : value.c_str());
-  }
+  visit_fields(
+      [](const Field& field, const auto& member) {
+        const bool of_failure =
+            field.in(FieldPart::kDetails) && field.merge == FieldMerge::kWinners;
+        if (field.kind == FieldKind::kId || field.kind == FieldKind::kRuntime || of_failure) return;
+        std::string value;
+        if constexpr (std::is_same_v<decltype(member), const std::string&>) {
+          value = field.in(FieldPart::kDetails) ? shortened(member, 80) : member;
+        } else {
+          value = utc(member);
+        }
+        std::printf("  %-10s %s\n", std::string(field.label).c_str(),
+                    value.empty() ? "-" : value.c_str());
+      },
+      task);
   std::printf("\n");
   return Status();
 }

@@ -7,12 +7,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "agent/host/agent_log.hpp"
 #include "agent/host/plugin_library.hpp"
 #include "phlower/ground/clock.hpp"
 #include "phlower/ground/status.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::agent {
@@ -100,8 +102,7 @@ class PluginEngine {
   int event_fd() const { return calls_.engine_event_fd(engine_); }
 
   /// Shows the text of `record`, which must outlive it.
-  static phlower_record to_struct(const RecordView& record) {
-    const auto text = [](std::string_view from) { return phlower_text{from.data(), from.size()}; };
+  [[gnu::flatten]] static phlower_record to_struct(const RecordView& record) {
     const auto at = [](UnixSeconds seconds) -> std::int64_t {
       if (!(seconds > 0 && seconds < 9e9)) return 0;
       // Apart: a double has no room for both at once. Above 0 a cast is floor, without a call.
@@ -111,20 +112,17 @@ class PluginEngine {
     };
     phlower_record out = PHLOWER_RECORD_INIT;
     out.flags = record.flags;
-    out.task_id = text(record.task_id);
-    out.task_name = text(record.task_name);
-    out.state = text(record.state);
-    out.worker = text(record.worker);
-    out.queue = text(record.queue);
-    out.exception_type = text(record.exception_type);
-    out.args = text(record.args);
-    out.kwargs = text(record.kwargs);
-    out.traceback = text(record.traceback);
-    out.received_at_ns = at(record.received_at);
-    out.started_at_ns = at(record.started_at);
-    out.finished_at_ns = at(record.finished_at);
-    out.runtime_ns =
-        record.runtime_ms < 0 ? -1 : std::llround(std::min(record.runtime_ms, 9e12) * 1e6);
+    visit_fields(
+        [&at](const Field& field, auto& to, const auto& member) {
+          if constexpr (std::is_same_v<decltype(to), phlower_text&>) {
+            to = {member.data(), member.size()};
+          } else if (field.kind == FieldKind::kTime) {
+            to = at(member);
+          } else {
+            to = member < 0 ? -1 : std::llround(std::min(member, 9e12) * 1e6);
+          }
+        },
+        out, record);
     return out;
   }
 

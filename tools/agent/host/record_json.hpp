@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "cli/record_json.hpp"
 #include "phlower/plugin.h"
+#include "phlower/record/fields.hpp"
 
 namespace phlower::agent {
 
@@ -21,28 +23,31 @@ inline double row_seconds(std::int64_t ns) {
   return static_cast<double>(us) / 1e6;
 }
 
-/// As phlower-query prints them.
-inline Json record_json(const phlower_record& record, bool details) {
+/// Shows the text of `record`, which must outlive it.
+inline RecordView to_view(const phlower_record& record) {
   RecordView view;
-  view.task_id = text_of(record.task_id);
-  view.task_name = text_of(record.task_name);
-  view.state = text_of(record.state);
-  view.received_at = row_seconds(record.received_at_ns);
-  view.started_at = row_seconds(record.started_at_ns);
-  view.finished_at = row_seconds(record.finished_at_ns);
-  view.runtime_ms = record.runtime_ns >= 0 ? static_cast<double>(record.runtime_ns) / 1e6 : -1;
-  view.worker = text_of(record.worker);
-  view.queue = text_of(record.queue);
-  view.exception_type = text_of(record.exception_type);
-  view.args = text_of(record.args);
-  view.kwargs = text_of(record.kwargs);
-  view.traceback = text_of(record.traceback);
+  visit_fields(
+      [](const Field& field, auto& to, const auto& member) {
+        if constexpr (std::is_same_v<decltype(member), const phlower_text&>) {
+          to = text_of(member);
+        } else if (field.kind == FieldKind::kTime) {
+          to = row_seconds(member);
+        } else {
+          to = member >= 0 ? static_cast<double>(member) / 1e6 : -1;
+        }
+      },
+      view, record);
   const auto flag = [&record](int from, RecordFlag to) {
     return (record.flags & from) != 0 ? to : 0;
   };
   view.flags = static_cast<std::uint16_t>(flag(PHLOWER_RECORD_CUT, kDetailsCut) |
                                           flag(PHLOWER_RECORD_SHED, kDetailsShed));
-  return tools::record_json(view, details);
+  return view;
+}
+
+/// As phlower-query prints them.
+inline Json record_json(const phlower_record& record, bool details) {
+  return tools::record_json(to_view(record), details);
 }
 
 using tools::dumped;

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "phlower/config/nearest.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/ground/text/json_scan.hpp"
+#include "phlower/record/fields.hpp"
 #include "phlower/record/limits.hpp"
 #include "phlower/record/record.hpp"
 
@@ -18,25 +20,6 @@ namespace phlower::agent {
 
 namespace line_detail {
 
-// The last three are as phlower-query prints them: what it exports can be read here.
-inline constexpr std::array<std::pair<std::string_view, std::string Record::*>, 12> kTexts = {
-    {{"task_id", &Record::task_id},
-     {"task_name", &Record::task_name},
-     {"state", &Record::state},
-     {"worker", &Record::worker},
-     {"queue", &Record::queue},
-     {"exception_type", &Record::exception_type},
-     {"args", &Record::args},
-     {"kwargs", &Record::kwargs},
-     {"traceback", &Record::traceback},
-     {"args_preview", &Record::args},
-     {"kwargs_preview", &Record::kwargs},
-     {"traceback_snippet", &Record::traceback}}};
-inline constexpr std::array<std::pair<std::string_view, double Record::*>, 4> kNumbers = {
-    {{"received_at", &Record::received_at},
-     {"started_at", &Record::started_at},
-     {"finished_at", &Record::finished_at},
-     {"runtime_ms", &Record::runtime_ms}}};
 inline constexpr std::array<std::pair<std::string_view, RecordFlag>, 2> kFlags = {
     {{"details_cut", kDetailsCut}, {"details_shed", kDetailsShed}}};
 
@@ -48,13 +31,38 @@ inline Status bad(std::string_view field, std::string_view what) {
 
 inline Status unknown(std::string_view name) {
   std::vector<std::string_view> known;
-  known.reserve(kTexts.size() + kNumbers.size() + kFlags.size());
-  for (const auto& [field, member] : kTexts) known.push_back(field);
-  for (const auto& [field, member] : kNumbers) known.push_back(field);
+  visit_fields([&known](const Field& field) {
+    known.push_back(field.name);
+    if (field.column != field.name) known.push_back(field.column);
+  });
   for (const auto& [field, flag] : kFlags) known.push_back(field);
   const std::string_view near = nearest(name, known);
   return bad(name,
              near.empty() ? "is unknown" : "is unknown; did you mean '" + std::string(near) + "'?");
+}
+
+/// Where a field of a line goes: one of the two, or neither for an unknown one.
+struct Member {
+  FieldKind kind = FieldKind::kText;
+  std::string* text = nullptr;
+  double* number = nullptr;
+};
+
+// By the names of columns, too, as phlower-query prints them: what it exports can be read here.
+[[gnu::flatten]] inline Member member_of(std::string_view name, Record& record) {
+  Member found;
+  visit_fields(
+      [&](const Field& field, auto& member) {
+        if (name != field.name && name != field.column) return;
+        found.kind = field.kind;
+        if constexpr (std::is_same_v<decltype(member), std::string&>) {
+          found.text = &member;
+        } else {
+          found.number = &member;
+        }
+      },
+      record);
+  return found;
 }
 
 inline Status read_text(JsonScan& json, std::string_view name, std::string& out) {
@@ -62,13 +70,12 @@ inline Status read_text(JsonScan& json, std::string_view name, std::string& out)
   return json.skip() ? bad(name, "is no text") : json.error();
 }
 
-inline Status read_number(JsonScan& json, std::string_view name, double& out) {
+inline Status read_number(JsonScan& json, std::string_view name, bool time, double& out) {
   const char first = json.peek();
   if (first == '"' || first == '{' || first == '[' || first == 't' || first == 'f') {
     return json.skip() ? bad(name, "is no number") : json.error();
   }
   if (!json.real(out)) return json.error();
-  const bool time = name != "runtime_ms";
   if (out >= 0 && out < (time ? kTimestampMax : 1e12)) return {};
   return bad(name, time ? "is no time in Unix seconds" : "is out of range");
 }
@@ -83,16 +90,12 @@ inline Status read_flag(JsonScan& json, std::string_view name, RecordFlag flag, 
 }
 
 inline Status read_field(JsonScan& json, std::string_view name, Record& record) {
-  const bool null = json.sees('n');
-  for (const auto& [field, member] : kTexts) {
-    if (field != name) continue;
-    if (!null) return read_text(json, name, record.*member);
-    return json.take_null() ? Status() : json.error();
-  }
-  for (const auto& [field, member] : kNumbers) {
-    if (field != name) continue;
-    if (!null) return read_number(json, name, record.*member);
-    return json.take_null() ? Status() : json.error();
+  const Member member = member_of(name, record);
+  const bool known = member.text != nullptr || member.number != nullptr;
+  if (known && json.sees('n')) return json.take_null() ? Status() : json.error();
+  if (member.text != nullptr) return read_text(json, name, *member.text);
+  if (member.number != nullptr) {
+    return read_number(json, name, member.kind == FieldKind::kTime, *member.number);
   }
   for (const auto& [field, flag] : kFlags) {
     if (field == name) return read_flag(json, name, flag, record);
