@@ -52,9 +52,6 @@ struct RetentionOptions {
   Hours invocations{120};  // rows, counted from finished_at; 1h..87600h
   Hours details{60};       // arguments and tracebacks; at most `invocations`
   bool keep_forever = false;
-
-  /// How long details are kept: they never outlive their row.
-  Hours details_kept() const noexcept { return details < invocations ? details : invocations; }
 };
 
 struct RingOptions {

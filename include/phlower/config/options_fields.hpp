@@ -246,7 +246,9 @@ void visit_options(OptionsT& o, Visitor&& visit) {
 
 /// Defaults that follow from other knobs. `given` says whether a key was written.
 inline void derive_defaults(Options& o, const std::function<bool(std::string_view)>& given) {
-  if (!given("retention.details")) o.retention.details = o.retention.details_kept();
+  if (!given("retention.details")) {
+    o.retention.details = std::min(o.retention.details, o.retention.invocations);
+  }
 }
 
 /// What is wrong with the knob `key` ("ring.chunk"); the text says what would be right.

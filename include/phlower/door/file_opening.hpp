@@ -22,7 +22,6 @@ inline RetentionOptions retention_of_file(const MaintenanceOptions& options) {
   RetentionOptions retention;
   retention.invocations = options.invocations.value_or(retention.invocations);
   retention.details = options.details.value_or(retention.details);
-  retention.details = std::min(retention.details, retention.invocations);
   return retention;
 }
 

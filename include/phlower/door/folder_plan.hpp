@@ -40,7 +40,6 @@ class FolderPlan {
           options_.path + ": its engine keeps rows for ever; say how long rows are kept, too");
     }
     if (options_.details) retention_.details = *options_.details;
-    retention_.details = std::min(retention_.details, retention_.invocations);
     return Status();
   }
   const RetentionOptions& retention() const noexcept { return retention_; }

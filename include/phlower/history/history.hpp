@@ -25,9 +25,7 @@ namespace phlower {
 class History {
  public:
   History(std::vector<Source*> sources, const Cutoffs& cutoffs)
-      : sources_(std::move(sources)),
-        rows_cutoff_us_(cutoff_us(cutoffs.invocations)),
-        details_cutoff_us_(cutoff_us(cutoffs.details)) {}
+      : sources_(std::move(sources)), cutoffs_(cutoffs) {}
 
   /// The row of a task: all its versions merged. Errors: kStopped by the check.
   Result<std::optional<Record>> get(std::string_view task_id) {
@@ -136,11 +134,11 @@ class History {
     constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
     Query shown = query;
     shown.timeless = query.timeless && query.from_us <= 0;
-    if (rows_cutoff_us_ != kMin) shown.from_us = std::max(query.from_us, rows_cutoff_us_ + 1);
+    if (cutoffs_.rows_us != kMin) shown.from_us = std::max(query.from_us, cutoffs_.rows_us + 1);
     return shown;
   }
-  static bool expired(std::int64_t at_us, std::int64_t cutoff_us) {
-    return at_us > 0 && at_us <= cutoff_us;
+  bool is_over(const FoundRow& row) const {
+    return cutoffs_.row_is_over(row.record.view(), row.at_us);
   }
 
   // What stands in all sources, in their order; `known` of source `from` is not looked for again.
@@ -157,14 +155,15 @@ class History {
       if (check.step()) break;
       auto found = source->find(key);
       if (!found.ok()) return found.status();
-      if (!found->has_value() || expired((*found)->at_us, rows_cutoff_us_)) continue;
+      if (!found->has_value() || is_over(**found)) continue;
       versions.push_back({source, **std::move(found)});
     }
     return versions;
   }
 
   Status finish(Version& version) {
-    if (expired(version.row.at_us, details_cutoff_us_) || version.row.details == 0) {
+    const FoundRow& row = version.row;
+    if (row.details == 0 || cutoffs_.details_are_over(row.record.view(), row.at_us)) {
       return Status();
     }
     return version.source->add_details(version.row);
@@ -213,6 +212,7 @@ class History {
 
   Result<Met> resolve(const Query& query, Source& from, FoundRow& row, StopCheck& check) {
     Met met{std::nullopt, row.at_us, &from};
+    if (is_over(row)) return met;
     const TaskKey key(row.record.task_id);
     bool alone = true;
     for (Source* source : sources_) {
@@ -301,8 +301,7 @@ class History {
   }
 
   std::vector<Source*> sources_;
-  std::int64_t rows_cutoff_us_;
-  std::int64_t details_cutoff_us_;
+  Cutoffs cutoffs_;
 };
 
 }  // namespace phlower

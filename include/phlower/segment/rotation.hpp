@@ -8,22 +8,25 @@
 #include <vector>
 
 #include "phlower/config/options.hpp"
+#include "phlower/history/retention.hpp"
 #include "phlower/segment/catalog.hpp"
 
 namespace phlower {
 
 inline constexpr std::int64_t kUsPerHour = 3'600'000'000;
 
+constexpr Part part_of(SegmentFamily family) noexcept {
+  return family == SegmentFamily::kRows ? Part::kRows : Part::kDetails;
+}
+
 /// Lifetime of a family in microseconds.
-inline std::int64_t lifetime_us(const RetentionOptions& retention, SegmentFamily family) noexcept {
-  const Hours hours =
-      family == SegmentFamily::kRows ? retention.invocations : retention.details_kept();
-  return hours.count() * kUsPerHour;
+inline std::int64_t lifetime_us(const RetentionPolicy& policy, SegmentFamily family) noexcept {
+  return policy.longest(part_of(family)).count() * kUsPerHour;
 }
 
 /// A span is a 24th of the lifetime: what is kept longer than asked for is at most as much.
-inline std::int64_t span_us(const RetentionOptions& retention, SegmentFamily family) noexcept {
-  return lifetime_us(retention, family) / 24;
+inline std::int64_t span_us(const RetentionPolicy& policy, SegmentFamily family) noexcept {
+  return lifetime_us(policy, family) / 24;
 }
 
 /// The first microsecond of the span that holds `at_us`.
@@ -70,10 +73,10 @@ inline std::int64_t newest_time(const SegmentInfo& segment) noexcept {
 }
 
 /// Whether all of a segment is past its lifetime.
-inline bool has_expired(const SegmentInfo& segment, const RetentionOptions& retention,
+inline bool has_expired(const SegmentInfo& segment, const RetentionPolicy& policy,
                         std::int64_t now_us) noexcept {
-  if (!segment.closed() || retention.keep_forever) return false;
-  return newest_time(segment) <= now_us - lifetime_us(retention, segment.family);
+  return segment.closed() &&
+         policy.file_is_over(part_of(segment.family), newest_time(segment), now_us);
 }
 
 /// Null where none is ready.

@@ -65,9 +65,7 @@ class SegmentedStore final : public Store {
     lost_ = Status();
     late_before_ = set_->totals().late;
     now_ = clock_.wall();
-    const Cutoffs cutoffs = cutoffs_at(set_->options().retention, now_);
-    rows_cutoff_us_ = cutoff_us(cutoffs.invocations);
-    details_cutoff_us_ = cutoff_us(cutoffs.details);
+    cutoffs_ = cutoffs_at(set_->options().retention, now_);
     return Status();
   }
 
@@ -194,8 +192,7 @@ class SegmentedStore final : public Store {
   std::uint64_t late_before_ = 0;  // of its figures, when the transaction began
   WallTime now_{};
   std::uint64_t lent_of_ = 0;  // the generation whose writers of details lend their files
-  std::int64_t rows_cutoff_us_ = 0;
-  std::int64_t details_cutoff_us_ = 0;
+  Cutoffs cutoffs_;            // of the open transaction
   CheckpointChore<SegmentedStore> checkpoint_;
   UpkeepChore upkeep_;
   std::array<Chore*, 2> chores_{&checkpoint_, &upkeep_};
@@ -206,7 +203,7 @@ class SegmentedStore final : public Store {
 inline Result<Put> SegmentedStore::put(const RecordView& record) {
   if (Status status = check_record(record); !status.ok()) return status;
   const std::int64_t at_us = row_time_us(record, to_us(to_unix_seconds(now_)));
-  if (at_us <= rows_cutoff_us_) return Put::kTooOld;
+  if (cutoffs_.row_is_over(record, at_us)) return Put::kTooOld;
   auto rows = set_->rows().route(at_us);
   if (!rows.ok()) return rows.status();
   if (Status status = (*rows)->begin(); !status.ok()) return status;
@@ -248,7 +245,7 @@ inline Status SegmentedStore::put_version(RowsWriter& rows, std::uint32_t row, c
 inline Result<std::int64_t> SegmentedStore::put_details(const TaskKey& key,
                                                         const RecordView& record,
                                                         std::int64_t at_us) {
-  if (!record.has_details() || at_us <= details_cutoff_us_) return std::int64_t{0};
+  if (!record.has_details() || cutoffs_.details_are_over(record, at_us)) return std::int64_t{0};
   auto writer = set_->details().route(at_us);
   if (!writer.ok()) return writer.status();
   if (Status status = (*writer)->begin(); !status.ok()) return status;

@@ -152,13 +152,11 @@ struct FamilyState {
   UnixSeconds quiet_until = -kNever;  // before this nothing expires
   bool dropped = false;               // in the transaction that is open
 
-  /// A row was written. `lifetime`s are the retention in seconds.
-  void note_row(const RecordView& row, double invocation_lifetime, double details_lifetime) {
+  /// A row was written.
+  void note_row(const RecordView& row, const RetentionPolicy& policy) {
     const UnixSeconds time = retention_time(row.finished_at, row.started_at, row.received_at);
     if (!(time > 0)) return;
-    const UnixSeconds due =
-        time +
-        (row.has_details() ? std::min(details_lifetime, invocation_lifetime) : invocation_lifetime);
+    const UnixSeconds due = policy.first_expiry(row, time);
     quiet_until = std::min(quiet_until, due);
     if (!(row.finished_at > 0)) {
       walk.note(due);

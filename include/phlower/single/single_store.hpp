@@ -88,7 +88,7 @@ class SingleStore final : public Store {
   Result<PurgeReport> purge_some(WallTime now, std::uint32_t max_rows);
   /// Whether `purge_some` would have anything to do. Microseconds.
   Result<bool> purge_due(WallTime now);
-  bool keeps_forever() const noexcept { return retention_.keep_forever; }
+  bool keeps_forever() const noexcept { return retention_.keeps_forever(); }
   /// An estimate of rows and details that have expired, from the distance of row ids (rows are
   /// written about in the order in which they end). Microseconds; for weights and progress.
   std::uint64_t purge_backlog_rows(WallTime now);
@@ -154,7 +154,7 @@ class SingleStore final : public Store {
     return {to_unix_seconds(now), cutoffs_at(retention_, now)};
   }
 
-  RetentionOptions retention_;
+  RetentionPolicy retention_;
   OpenMode mode_;
   FileKind kind_;
   std::string journal_was_;
@@ -173,8 +173,8 @@ class SingleStore final : public Store {
   std::unique_ptr<SingleChores> chores_;
 
   bool in_transaction_ = false;
-  Status lost_;                    // why the open transaction cannot go on
-  UnixSeconds too_old_ = -kNever;  // at or before this a record is not taken
+  Status lost_;      // why the open transaction cannot go on
+  Cutoffs cutoffs_;  // of the open transaction, for an engine
   std::int64_t data_version_ = 0;
   std::int64_t schema_version_ = 0;
   std::uint32_t begins_alone_ = 0;        // since another process last wrote

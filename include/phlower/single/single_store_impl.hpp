@@ -74,7 +74,7 @@ inline Status SingleStore::begin() {
   }
   families_.snapshot();
   lost_ = Status();
-  if (clock_ != nullptr) too_old_ = cutoffs_at(retention_, clock_->wall()).invocations;
+  if (clock_ != nullptr) cutoffs_ = cutoffs_at(retention_, clock_->wall());
   in_transaction_ = true;
   return Status();
 }
@@ -144,13 +144,12 @@ inline Result<Put> SingleStore::upsert(const RecordView& record) {
   if (!lost_.ok()) return lost_;
   const UnixSeconds time =
       retention_time(record.finished_at, record.started_at, record.received_at);
-  if (time > 0 && time <= too_old_) {
+  if (cutoffs_.row_is_over(record, to_us(time))) {
     if (Status valid = check_record(record); !valid.ok()) return valid;
     return Put::kTooOld;
   }
-  const Cutoffs zero = cutoffs_at(retention_, WallTime());
-  Status status = lost(upserter_->upsert(
-      record, {-zero.invocations, -zero.details, details_cutoff_}, families_.main_state()));
+  Status status =
+      lost(upserter_->upsert(record, {retention_, details_cutoff_}, families_.main_state()));
   if (!status.ok()) return status;
   return Put::kStored;
 }
@@ -213,12 +212,12 @@ inline Result<PurgeReport> SingleStore::purge_some(WallTime now, std::uint32_t m
 }
 
 inline Result<bool> SingleStore::purge_due(WallTime now) {
-  if (retention_.keep_forever) return false;
+  if (retention_.keeps_forever()) return false;
   return families_.purge_due(purge_time(now));
 }
 
 inline std::uint64_t SingleStore::purge_backlog_rows(WallTime now) {
-  return retention_.keep_forever ? 0 : families_.backlog(purge_time(now));
+  return retention_.keeps_forever() ? 0 : families_.backlog(purge_time(now));
 }
 
 inline Result<PurgeReport> SingleStore::census_some(WallTime now, std::uint32_t max_rows) {

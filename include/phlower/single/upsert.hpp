@@ -16,10 +16,10 @@
 
 namespace phlower {
 
-/// Lifetimes in seconds and the cutoff of details at the last purge, for rows that come late.
+/// How long what is written is kept, and the cutoff of details at the last purge, for rows that
+/// come late.
 struct UpsertContext {
-  double invocation_lifetime = kNever;
-  double details_lifetime = kNever;
+  const RetentionPolicy& policy;
   UnixSeconds details_cutoff = -kNever;
 };
 
@@ -103,7 +103,7 @@ class Upserter {
       }
     }
     state.invocations.inserted(row.task_id);
-    state.note_row(row, context.invocation_lifetime, context.details_lifetime);
+    state.note_row(row, context.policy);
     return Status();
   }
 
@@ -137,7 +137,7 @@ class Upserter {
       if (Status status = delete_details_.run(); !status.ok()) return status;
       state.details.deleted(row.task_id);
     }
-    state.note_row(row, context.invocation_lifetime, context.details_lifetime);
+    state.note_row(row, context.policy);
     return Status();
   }
 
