@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "phlower/door/file_opening.hpp"
+#include "phlower/door/lock_gap.hpp"
 #include "phlower/schedule/backoff.hpp"
 #include "phlower/schedule/duty.hpp"
 #include "phlower/schedule/slice_size.hpp"
@@ -33,7 +34,8 @@ class FilePurge {
         company_(store.path()),
         wal_(options.store.wal_soft_bytes, options.store.wal_hard_bytes),
         now_(clock_.wall()),
-        purging_(store, clock_) {}
+        purging_(store, clock_),
+        gap_(store, pace) {}
 
   /// OK also when it was stopped early: the pace tells. kUnsupported: all that has expired is
   /// deleted, but the file cannot give its free pages back.
@@ -141,7 +143,7 @@ class FilePurge {
     last_hold_ = held;
     lock_.succeeded();
     if (Status status = tend_log(); !status.ok()) return status;
-    if (company_.present()) pace_.pause(duty_.after(pause_after(held, options_.duty_percent)));
+    if (company_.present()) gap_.leave(duty_.after(pause_after(held, options_.duty_percent)));
     return Status();
   }
 
@@ -149,6 +151,7 @@ class FilePurge {
   Status wait_for_lock() {
     const MonoTime now = clock_.mono();
     lock_.failed(now);
+    gap_.taken();
     const Nanoseconds failing = lock_.failing_for(now);
     if (failing >= kLockedForEver && !options_.max_time) {
       return Status(Code::kBusy, store_.path() + ": locked by " + whoever_locks(store_.path()) +
@@ -224,6 +227,7 @@ class FilePurge {
   Backoff lock_{Microseconds(500), Milliseconds(50)};
   WallTime now_;  // retention counts from the start, so that a run has an end
   PurgeSlice purging_;
+  LockGap gap_;
   Nanoseconds last_hold_{0};
   MonoTime say_again_{};
   std::string trouble_;

@@ -81,6 +81,9 @@ class SingleStore final : public Store {
   /// Counts and cursors are as before `begin`. Does nothing outside a transaction.
   void rollback() noexcept override;
   bool in_transaction() const noexcept { return in_transaction_; }
+  /// A number that is another one when others have committed since it was last asked for; commits
+  /// of this store leave it as it is. Microseconds.
+  Result<std::int64_t> data_version();
 
   // -- Retention ------------------------------------------------------------------------------
   /// Looks at no more than `max_rows` rows inside the open transaction, oldest first, and deletes

@@ -79,6 +79,15 @@ inline Status SingleStore::begin() {
   return Status();
 }
 
+inline Result<std::int64_t> SingleStore::data_version() {
+  if (!data_version_statement_) return db_.query_integer("PRAGMA data_version");
+  const auto row = data_version_statement_.step();
+  if (!row.ok()) return row.status();
+  const std::int64_t version = *row ? data_version_statement_.integer(0) : 0;
+  data_version_statement_.reset();
+  return version;
+}
+
 /// Takes both version numbers; tables are listed anew where the schema has changed, by somebody
 /// else or by the last purge of our own.
 inline Status SingleStore::look_again(bool first) {
@@ -89,7 +98,7 @@ inline Status SingleStore::look_again(bool first) {
     statement.reset();
     return value;
   };
-  const auto data = read(data_version_statement_);
+  const auto data = data_version();
   if (!data.ok()) return data.status();
   const auto schema_now = read(schema_version_statement_);
   if (!schema_now.ok()) return schema_now.status();
