@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/every_field.hpp"
+#include "support/first_version.hpp"
 #include "support/purge_rig.hpp"
 #include "support/store_reading.hpp"
 
@@ -208,6 +209,24 @@ TEST_F(StoreColumns, AreTheSameInCapitals) {
   ASSERT_NE(store, nullptr);
   put(*store, known_as("one"));
   EXPECT_EQ(get(*store, "one").queue, known_as("one").queue);
+}
+
+TEST_F(StoreColumns, OfTheFirstVersionAreReadAndGoneOnWith) {
+  testing::make_first_version("single.db", path_);
+  const Record one = testing::of_first_version("one", kNow - 100);
+  for (const OpenMode mode : {OpenMode::kReadOnly, OpenMode::kMaintenance, OpenMode::kEngine}) {
+    const auto store = open_store(path_, {}, mode);
+    ASSERT_NE(store, nullptr);
+    EXPECT_EQ(different_fields(get(*store, "one").view(), one.view()), "");
+  }
+  Record again = known_as("two");
+  again.state = "SUCCESS";
+  const auto store = open_store(path_);
+  put(*store, known_as("new"));
+  put(*store, again);
+  EXPECT_EQ(different_fields(get(*store, "one").view(), one.view()), "");
+  EXPECT_EQ(different_fields(get(*store, "two").view(), again.view()), "");
+  EXPECT_EQ(different_fields(get(*store, "new").view(), known_as("new").view()), "");
 }
 
 TEST_F(StoreColumns, OfTheirOwnerStayAsTheyAre) {

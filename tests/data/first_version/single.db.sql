@@ -1,0 +1,18 @@
+PRAGMA page_size = 4096;
+BEGIN TRANSACTION;
+CREATE TABLE aggregate_snapshots (task_name TEXT PRIMARY KEY, snapshot_ts REAL NOT NULL, data BLOB NOT NULL);
+CREATE TABLE invocation_details (task_id TEXT PRIMARY KEY, args_preview TEXT, kwargs_preview TEXT, traceback_snippet TEXT);
+INSERT INTO "invocation_details" VALUES('one','(''args of one'',)','{''of'': ''one''}','Traceback of one');
+INSERT INTO "invocation_details" VALUES('two','(''args of two'',)','{''of'': ''two''}','Traceback of two');
+CREATE TABLE invocations (task_id TEXT PRIMARY KEY, task_name TEXT NOT NULL, state TEXT NOT NULL, received_at REAL, started_at REAL, finished_at REAL, runtime_ms REAL, worker TEXT, queue TEXT, exception_type TEXT);
+INSERT INTO "invocations" VALUES('one','tasks.of_the_first_version','FAILURE',1794999901.5,1794999903.0,1794999904.5,1500.0,'celery@first','default','ValueError(''of one'')');
+INSERT INTO "invocations" VALUES('two','tasks.of_the_first_version','FAILURE',1794999901.5,1794999903.0,1794999904.5,1500.0,'celery@first','default','ValueError(''of two'')');
+CREATE TABLE metadata (key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, value));
+CREATE TABLE phlower_state (key TEXT PRIMARY KEY, number REAL, whole INTEGER) WITHOUT ROWID;
+INSERT INTO "phlower_state" VALUES('schema_version',NULL,1);
+CREATE TABLE ring_chunk (ring BLOB NOT NULL, chunk INTEGER NOT NULL, generation INTEGER NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (ring, chunk)) WITHOUT ROWID;
+CREATE TABLE ring_lane (ring BLOB NOT NULL, lane INTEGER NOT NULL, delivered INTEGER NOT NULL, last_sequence INTEGER NOT NULL, PRIMARY KEY (ring, lane)) WITHOUT ROWID;
+CREATE INDEX idx_inv_finished ON invocations (finished_at);
+CREATE INDEX idx_inv_task_name ON invocations (task_name, finished_at);
+COMMIT;
+PRAGMA journal_mode = WAL;
