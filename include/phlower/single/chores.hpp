@@ -14,6 +14,7 @@
 #include "phlower/history/figures.hpp"
 #include "phlower/schedule/chore.hpp"
 #include "phlower/schedule/slice_size.hpp"
+#include "phlower/single/purge_slice.hpp"
 #include "phlower/single/single_store.hpp"
 
 namespace phlower {
@@ -22,7 +23,7 @@ namespace phlower {
 class PurgeChore final : public Chore {
  public:
   PurgeChore(SingleStore& store, Clock& clock, StoreFigures& sums)
-      : store_(store), clock_(clock), sums_(sums) {}
+      : store_(store), clock_(clock), sums_(sums), slice_(store, clock) {}
 
   std::string_view name() const noexcept override { return "purge"; }
 
@@ -39,20 +40,11 @@ class PurgeChore final : public Chore {
 
   Result<SliceReport> run(Nanoseconds target) override {
     const MonoTime begin = clock_.mono();
-    const WallTime now = clock_.wall();
-    if (Status status = store_.begin(); !status.ok()) return status;
-    PurgeReport sum;
-    if (Status status = purge(now, begin, target, sum); !status.ok()) {
-      store_.rollback();
-      return status;
-    }
-    const MonoTime commit_begin = clock_.mono();
-    if (Status status = store_.commit(); !status.ok()) {
-      store_.rollback();
-      return status;
-    }
+    const auto slice = slice_.run(clock_.wall(), target);
+    if (!slice.ok()) return slice.status();
+    const PurgeReport& sum = *slice;
+    more_ = sum.more;
     const MonoTime end = last_run_ = clock_.mono();
-    commit_cost_ = next_estimate(commit_cost_, end - commit_begin);
     sums_.purged_invocations += sum.invocations;
     sums_.purged_details += sum.details;
     if (sum.examined > 0) {
@@ -69,26 +61,7 @@ class PurgeChore final : public Chore {
   std::string notice() const override { return store_.notice(); }
 
  private:
-  static constexpr std::uint32_t kRowsMax = 256;
   static constexpr Nanoseconds kLook = Milliseconds(200);
-
-  Status purge(WallTime now, MonoTime begin, Nanoseconds target, PurgeReport& sum) {
-    more_ = true;
-    const MonoTime deadline = begin + target - commit_cost_;
-    for (MonoTime step_begin = begin; more_;) {
-      const auto step = store_.purge_some(now, rows_);
-      if (!step.ok()) return step.status();
-      sum.invocations += step->invocations;
-      sum.details += step->details;
-      sum.examined += step->examined;
-      more_ = step->more;
-      const MonoTime step_end = clock_.mono();
-      rows_ = next_batch(rows_, step_end - step_begin, target / 4, 1, kRowsMax);
-      step_begin = step_end;
-      if (step_end >= deadline) break;
-    }
-    return Status();
-  }
 
   // Looking whether something has expired costs a little, so it is done now and then, until a look
   // finds something; then until a slice finds nothing more.
@@ -111,13 +84,12 @@ class PurgeChore final : public Chore {
   SingleStore& store_;
   Clock& clock_;
   StoreFigures& sums_;
+  PurgeSlice slice_;
   MonoTime last_run_{};  // or when there was nothing to purge
   MonoTime next_look_{};
   MonoTime next_estimate_{};
-  Nanoseconds commit_cost_{Microseconds(500)};
   Nanoseconds row_cost_{Microseconds(50)};
   double backlog_rows_ = 1;
-  std::uint32_t rows_ = 16;
   bool more_ = false;  // until a slice finds nothing more that is due
 };
 
