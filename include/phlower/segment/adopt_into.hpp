@@ -51,19 +51,21 @@ inline Status adopt_into(Folder& folder) {
   const std::string key = "adopted:" + path;
   const auto before = segment_file::fact(catalog.db(), key, 0);
   if (!before.ok()) return before.status();
+  const auto note = [&](std::int64_t seq) {
+    auto set = catalog.db().prepare(segment_file::kSetFact);
+    return set.ok() ? segment_file::set_fact(*set, key, seq) : set.status();
+  };
   for (const SegmentInfo& info : catalog.segments()) {
     if (info.path.empty() || real_path(info.path) != path) continue;
     adopt_detail::tell_forecast(folder, info, false);
-    return Status();
+    return *before != 0 ? Status() : note(info.seq);  // a crash came right behind its entry
   }
   if (*before != 0 && ::access(path.c_str(), F_OK) != 0) return Status();
   auto info = look_to_adopt(path, folder.now_us());
   if (!info.ok()) return info.status().with_context("store.adopt");
   info->seq = catalog.next_seq();
   if (Status status = folder.apply({Move::kAdopt, *info}); !status.ok()) return status;
-  auto set = catalog.db().prepare(segment_file::kSetFact);
-  if (!set.ok()) return set.status();
-  if (Status status = segment_file::set_fact(*set, key, info->seq); !status.ok()) return status;
+  if (Status status = note(info->seq); !status.ok()) return status;
   adopt_detail::tell_forecast(folder, *info, true);
   return Status();
 }

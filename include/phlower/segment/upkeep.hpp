@@ -72,6 +72,7 @@ class Upkeep {
   Result<std::uint64_t> step(MonoTime now);
   template <class Writer>
   Result<bool> tend_family(Writers<Writer>& family, MonoTime now);
+  Result<std::uint64_t> let_go_what_must(MonoTime now);
   Result<std::uint64_t> tend_damage();
   Status look_at_clock(MonoTime now);
   Status move_closed(std::int64_t by_us);
@@ -104,11 +105,19 @@ inline Result<std::uint64_t> Upkeep::step(MonoTime now) {
   if (Status status = look_at_clock(now); !status.ok()) return status;
   auto rotated = tend_family(rows_, now);
   if (rotated.ok() && !*rotated) rotated = tend_family(details_, now);
-  if (!rotated.ok()) return rotated.status();
+  // On a full disk nothing helps but letting go.
+  const bool full = rotated.status().code() == Code::kDiskFull;
+  if (!rotated.ok() && !full) return rotated.status();
   jobs_.post_due(now);
-  if (*rotated) return 1;
-  const auto changed = tend_expired(now);
-  if (!changed.ok() || *changed > 0 || now < next_slow_look_) return changed;
+  if (rotated.ok() && *rotated) return 1;
+  const auto gone = let_go_what_must(now);
+  if (gone.ok() && *gone == 0 && full) return rotated.status();
+  return gone;
+}
+
+inline Result<std::uint64_t> Upkeep::let_go_what_must(MonoTime now) {
+  const auto expired = tend_expired(now);
+  if (!expired.ok() || *expired > 0 || now < next_slow_look_) return expired;
   next_slow_look_ = now + kSlowLook;
   if (Status status = folder_.look_for_others(); !status.ok()) return status;
   return tend_cap();
