@@ -7,6 +7,7 @@
 
 #include "phlower/door/history_reader.hpp"
 #include "support/segment_rig.hpp"
+#include "support/store_content.hpp"
 
 namespace phlower {
 namespace {
@@ -270,6 +271,42 @@ TEST_P(SegmentedStop, OpeningManyFilesIsStoppedAndGoesOn) {
     EXPECT_EQ(ended_name(check.ended()), "unwanted");
   }
   EXPECT_GT(tries, 1) << "what is open stays open";
+}
+
+// One step of SQLite may go over a whole table: it is asked within it.
+TEST(HistoryStopInSqlite, AnswersWhoeverGivesUpBeforeTheFirstRow) {
+  const testing::TempDir dir("/dev/shm");
+  {
+    auto db = testing::open_db(dir / "big.db", sqlite::Access::kCreate);
+    testing::exec(db, schema::create_invocations() +
+                          "; CREATE INDEX by_end ON invocations "
+                          "(finished_at)");
+    testing::exec(db,
+                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) "
+                  "INSERT INTO invocations (task_id, task_name, state, finished_at) SELECT 'task-' "
+                  "|| i, 't', 'SUCCESS', 1794000000 + i FROM n");
+  }
+  RetentionOptions forever;
+  forever.keep_forever = true;
+  auto reader = HistoryReader::open(dir / "big.db", forever, {});
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  for (const bool counts : {false, true}) {
+    auto history = (*reader)->view(WallTime());
+    ASSERT_TRUE(history.ok());
+    Query query;
+    query.task_name = "no.such.task";
+    int asked = 0;
+    query.stop.wanted = [&] { return ++asked < 6; };
+    Reach reach;
+    if (counts) {
+      reach = *history->count(query, false);
+    } else {
+      reach = *history->list(query);
+    }
+    EXPECT_EQ(ended_name(reach.ended), "unwanted");
+    EXPECT_EQ(reach.scanned, 0u);
+    EXPECT_EQ(asked, 6);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Folder, SegmentedStop, ::testing::Values(true),

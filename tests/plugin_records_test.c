@@ -106,6 +106,55 @@ static void Ids_OfAKilobyteAreTakenAndShownAndLongerOnesRefused(void) {
   remove_place(&place);
 }
 
+/* Ids that a visitor has seen, which stops at every third. */
+typedef struct Seen {
+  unsigned times[60];
+  int shown;
+} Seen;
+
+static int32_t stop_at_every_third(void* ctx, const phlower_record* record) {
+  Seen* const seen = (Seen*)ctx;
+  char id[16];
+  memcpy(id, record->task_id.data, 9);
+  id[9] = '\0';
+  ++seen->times[atoi(id + 7) % 60];
+  return ++seen->shown % 3 == 0;
+}
+
+static void Lists_OfRowsWithoutTimesGoOnWhereTheirVisitorStopped(const char* layout) {
+  const Place place = new_place(layout);
+  phlower_engine* const engine = started_engine(&place, NULL);
+  char id[32];
+  for (int i = 0; i < 60; ++i) {
+    snprintf(id, sizeof id, "record-%02d", i);
+    phlower_record record = make_record(id);
+    if (i % 4 != 0) record.finished_at_ns = 0;
+    CHECK_CODE(f.engine_submit(engine, 0, &record), PHLOWER_OK);
+    if (i % 20 == 19) CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  }
+  Seen seen;
+  memset(&seen, 0, sizeof seen);
+  phlower_query query = PHLOWER_QUERY_INIT;
+  phlower_page page = PHLOWER_PAGE_INIT;
+  int pages = 0;
+  do {
+    CHECK_CODE(f.engine_list(engine, &query, stop_at_every_third, &seen, &page, NULL), PHLOWER_OK);
+    query.after.data = page.next;
+    query.after.size = page.next_size;
+  } while (page.next_size > 0 && ++pages < 100);
+  CHECK(seen.shown == 60 && pages >= 20 && pages < 100);
+  for (int i = 0; i < 60; ++i) CHECK(seen.times[i] == 1);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
+static void Lists_InSegmentsOfRowsWithoutTimes(void) {
+  Lists_OfRowsWithoutTimesGoOnWhereTheirVisitorStopped("");
+}
+static void Lists_InOneFileOfRowsWithoutTimes(void) {
+  Lists_OfRowsWithoutTimesGoOnWhereTheirVisitorStopped("  layout: single\n");
+}
+
 static void Lists_ComeInPages(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
@@ -298,6 +347,8 @@ int main(int argc, char** argv) {
   RUN(Records_ComeBackAsTheyWereGiven);
   RUN(Records_PastTheirRetentionAreCommittedAndCounted);
   RUN(Ids_OfAKilobyteAreTakenAndShownAndLongerOnesRefused);
+  RUN(Lists_InSegmentsOfRowsWithoutTimes);
+  RUN(Lists_InOneFileOfRowsWithoutTimes);
   RUN(Lists_ComeInPages);
   RUN(Lists_SayWhyTheyEnd);
   RUN(Metrics_AreReadByTheirIndex);

@@ -188,6 +188,16 @@ TEST_F(AdoptTables, AreThoseThatALinkLeadsToAndTheyLeaveForGood) {
   EXPECT_EQ(in_state(SegmentState::kAdopted), 0u) << "the link leads nowhere";
 }
 
+TEST_F(AdoptTables, AreEnteredByTheNameThatALinkLeadsTo) {
+  std::filesystem::create_directory(dir / "disk");
+  make(1, 1);
+  std::filesystem::rename(old_, dir / "disk/old.db");
+  std::filesystem::create_symlink("disk/old.db", old_);
+  const auto info = look_to_adopt(old_, to_us(now()));
+  ASSERT_TRUE(info.ok()) << info.status().message();
+  EXPECT_EQ(info->path, dir / "disk/old.db") << "to unlink a link would free nothing";
+}
+
 TEST_F(AdoptTables, AreReadAsTheyAreNowWhenTheirOldOwnerComesBack) {
   make(1, 1);
   ASSERT_TRUE(open().ok());
@@ -196,6 +206,10 @@ TEST_F(AdoptTables, AreReadAsTheyAreNowWhenTheirOldOwnerComesBack) {
   testing::exec(owner, "UPDATE invocations SET task_id = 'again'");
   EXPECT_TRUE(get("again"));
   EXPECT_FALSE(get("main"));
+  // What stands in his log alone, too.
+  testing::exec(owner, "PRAGMA journal_mode = WAL; UPDATE invocations SET task_id = 'third'");
+  EXPECT_TRUE(get("third"));
+  EXPECT_FALSE(get("again"));
 }
 
 class AdoptRefusal : public ::testing::Test, protected SegmentRig {};

@@ -2,6 +2,7 @@
 // chunks of times, and the pure decisions about rotation and the disk.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -12,6 +13,8 @@
 #include "phlower/segment/format/id_pages.hpp"
 #include "phlower/segment/format/zstd.hpp"
 #include "phlower/segment/rotation.hpp"
+#include "phlower/segment/segment_file.hpp"
+#include "support/temp_dir.hpp"
 
 namespace phlower {
 namespace {
@@ -244,6 +247,27 @@ TEST(Query, FindsTextInEitherCase) {
   EXPECT_FALSE(contains_text("aab", "aaab"));
   EXPECT_TRUE(contains_text("", ""));
   EXPECT_FALSE(contains_text("", "x"));
+}
+
+TEST(SegmentFile, ThatIsCalledSealedHasNoLog) {
+  const testing::TempDir dir("/dev/shm");
+  const std::string path = dir / "inv-1.db";
+  ASSERT_TRUE(segment_file::create(path, SegmentFamily::kRows, 0).ok());
+  const std::string copy = dir / "inv-2.db";
+  {
+    auto writer = segment_file::open_for_writing(path, StoreOptions(), 1 << 20);
+    ASSERT_TRUE(writer.ok()) << writer.status().message();
+    ASSERT_TRUE(writer->exec("INSERT INTO phlower_state (key, whole) VALUES ('row', 1)").ok());
+    for (const char* side : {"", "-wal"}) {
+      std::filesystem::copy_file(path + side, copy + side);
+    }
+  }
+  const auto torn = segment_file::open_for_reading(copy, true, 1 << 16);
+  EXPECT_EQ(torn.status().code(), Code::kCorrupt) << "its last rows would be missing";
+  EXPECT_NE(torn.status().message().find(copy), std::string::npos) << torn.status().message();
+  EXPECT_TRUE(segment_file::open_for_reading(copy, false, 1 << 16).ok());
+  std::filesystem::resize_file(copy + "-wal", 0);
+  EXPECT_TRUE(segment_file::open_for_reading(copy, true, 1 << 16).ok()) << "an empty one is none";
 }
 
 }  // namespace
