@@ -122,5 +122,27 @@ TEST(RandomNumbers, SplitIntoSequencesOfTheirOwn) {
   EXPECT_NE(child.next(), parent.next());
 }
 
+TEST(Histogram, KeepsTheEndsOfBothThatAreMerged) {
+  Histogram slow;
+  slow.record(1'000'000);
+  Histogram quick;
+  quick.record(1000);
+  Histogram sum = slow;
+  sum.merge(quick);
+  EXPECT_EQ(sum.min(), 1000u);
+  EXPECT_EQ(sum.max(), 1'000'000u);
+  quick.merge(slow);
+  EXPECT_EQ(quick.min(), 1000u);
+  EXPECT_EQ(quick.max(), 1'000'000u);
+}
+
+TEST(Histogram, CountsAllOfThemUpToTheLargest) {
+  Histogram histogram;
+  histogram.record(1'000'001);  // within its bucket, not at its end
+  histogram.record(5);
+  EXPECT_EQ(histogram.count_at_most(1'000'001), 2u);
+  EXPECT_EQ(histogram.count_at_most(999'999), 1u);
+}
+
 }  // namespace
 }  // namespace phlower
