@@ -2,14 +2,17 @@
 // retention.
 #include "phlower/segment/adopt.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 
+#include "phlower/door/maintenance.hpp"
 #include "support/made_backlog.hpp"
 #include "support/segment_rig.hpp"
 #include "support/store_content.hpp"
@@ -137,20 +140,24 @@ class AdoptTables : public ::testing::Test, protected SegmentRig {
  protected:
   void make(double main_h, double legacy_h) {
     auto db = testing::open_db(old_, sqlite::Access::kCreate);
-    const auto add = [&](const char* id, double hours) {
-      testing::exec(
-          db, "INSERT INTO invocations (task_id, task_name, state, finished_at) VALUES ('" +
-                  std::string(id) + "', 't', 'SUCCESS', " + std::to_string(now() - hours * 3600) +
-                  ")");
-    };
     testing::exec(
         db, schema::create_invocations() + "; CREATE INDEX by_end ON invocations (finished_at)");
-    add("legacy", legacy_h);
+    add(db, "legacy", legacy_h);
     testing::exec(db, "ALTER TABLE invocations RENAME TO invocations_legacy; " +
                           schema::create_invocations() +
                           "; CREATE INDEX by_end_2 ON invocations (finished_at)");
-    add("main", main_h);
+    add(db, "main", main_h);
     options.store.adopt = old_;
+  }
+  void add(sqlite::Connection& db, const char* id, double hours) {
+    testing::exec(db, "INSERT INTO invocations (task_id, task_name, state, finished_at) VALUES ('" +
+                          std::string(id) + "', 't', 'SUCCESS', " +
+                          std::to_string(now() - hours * 3600) + ")");
+  }
+  static void set_changed(const std::string& path, UnixSeconds at) {
+    const ::timespec time{static_cast<std::time_t>(at), 0};
+    const ::timespec both[] = {time, time};
+    ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), both, 0), 0);
   }
   const std::string old_ = dir / "old.db";
 };
@@ -210,6 +217,56 @@ TEST_F(AdoptTables, AreReadAsTheyAreNowWhenTheirOldOwnerComesBack) {
   testing::exec(owner, "PRAGMA journal_mode = WAL; UPDATE invocations SET task_id = 'third'");
   EXPECT_TRUE(get("third"));
   EXPECT_FALSE(get("again"));
+}
+
+TEST_F(AdoptTables, StayWithWhatTheirOldOwnerWroteAfterwards) {
+  make(1, 1);
+  ASSERT_TRUE(open().ok());
+  EXPECT_TRUE(get("main"));
+  clock.advance(Hours(100));
+  {
+    auto owner = testing::open_db(old_);
+    add(owner, "again", 0);
+  }
+  set_changed(old_, now());
+  clock.advance(Hours(30));
+  for (int i = 0; i < 3; ++i) {
+    tend();
+    clock.advance(Seconds(61));
+  }
+  EXPECT_TRUE(std::filesystem::exists(old_)) << "the age of `main` is not that of the file";
+  EXPECT_TRUE(get("again"));
+  EXPECT_FALSE(get("main"));
+  {
+    MaintenanceOptions tool;
+    tool.path = options.store.path;
+    tool.rest = [this](Nanoseconds time) { clock.advance(time); };
+    for (const bool alone : {false, true}) {
+      if (alone) store.reset();
+      EXPECT_EQ(Maintenance(tool, clock).dry_run().segments, 0u) << alone;
+      const MaintenanceReport report = Maintenance(tool, clock).purge();
+      EXPECT_TRUE(report.status.ok()) << report.status.message();
+      EXPECT_EQ(report.unlinked, std::vector<std::string>());
+      EXPECT_TRUE(std::filesystem::exists(old_)) << alone;
+    }
+  }
+  reopen();
+  clock.advance(Hours(100));
+  tend();
+  EXPECT_FALSE(std::filesystem::exists(old_));
+  EXPECT_EQ(in_state(SegmentState::kAdopted), 0u);
+}
+
+TEST_F(AdoptTables, StayWhileNobodyCanLookAtThem) {
+  make(1, 1);
+  ASSERT_TRUE(open().ok());
+  {
+    std::fstream file(old_, std::ios::binary | std::ios::in | std::ios::out);
+    file << "something else entirely";
+  }
+  clock.advance(Hours(150));
+  tend();
+  EXPECT_TRUE(std::filesystem::exists(old_)) << "nobody knows what it is now";
 }
 
 class AdoptRefusal : public ::testing::Test, protected SegmentRig {};

@@ -48,8 +48,8 @@ class EveryStore : public ::testing::TestWithParam<Layout> {
 
 INSTANTIATE_TEST_SUITE_P(Layouts, EveryStore,
                          ::testing::Values(Layout::kSingle, Layout::kSegmented),
-                         [](const auto& info) {
-                           return info.param == Layout::kSingle ? "Single" : "Segmented";
+                         [](const auto& one) {
+                           return one.param == Layout::kSingle ? "Single" : "Segmented";
                          });
 
 TEST_P(EveryStore, RefusesARecordThatIsPastItsRetentionWhenItComes) {

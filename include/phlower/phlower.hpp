@@ -173,6 +173,7 @@
 #include "phlower/single/rows.hpp"
 #include "phlower/single/schema.hpp"
 #include "phlower/single/single_store.hpp"
+#include "phlower/single/single_store_class.hpp"
 #include "phlower/single/single_store_impl.hpp"
 #include "phlower/single/tables.hpp"
 #include "phlower/single/time_function.hpp"

@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "phlower/door/maintenance_options.hpp"
 #include "phlower/door/maintenance_report.hpp"
 #include "phlower/door/pace.hpp"
 #include "phlower/ground/units.hpp"
 #include "phlower/history/retention.hpp"
+#include "phlower/segment/adopt.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/settings.hpp"
 
@@ -52,7 +54,11 @@ class FolderPlan {
 
   std::int64_t now_us() { return to_us(to_unix_seconds(pace_.clock().wall())); }
   bool has_expired(const SegmentInfo& info) {
-    return phlower::has_expired(info, retention_, now_us());
+    return may_expire(info, retention_, now_us(), [this](std::string text) {
+      auto& notes = report_.notes;
+      if (std::find(notes.begin(), notes.end(), text) == notes.end())
+        notes.push_back(std::move(text));
+    });
   }
 
   /// A segment is gone, or would go.

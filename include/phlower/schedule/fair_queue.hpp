@@ -23,7 +23,7 @@ class FairQueue {
   /// weight loses its credit but keeps its debt, so it can neither save up nor get rid of an
   /// overrun by a pause.
   std::optional<Job> pick(std::span<const double> weights) {
-    if (credit_ns_.size() < weights.size()) credit_ns_.resize(weights.size());
+    make_room(weights.size());
     double sum = 0;
     for (Job job = 0; job < weights.size(); ++job) {
       if (weights[job] > 0) {
@@ -41,7 +41,7 @@ class FairQueue {
   /// `job` has used `spent`. Debt is bounded, so that one long stop (a stuck disk) of one job does
   /// not shut it out for longer than `kDebtRounds` rounds.
   void charge(Job job, Nanoseconds spent) {
-    if (credit_ns_.size() <= job) credit_ns_.resize(job + 1);
+    make_room(job + 1);
     credit_ns_[job] =
         std::max(credit_ns_[job] - static_cast<double>(spent.count()), -kDebtRounds * round_ns_);
   }
@@ -54,6 +54,10 @@ class FairQueue {
 
  private:
   static constexpr double kDebtRounds = 50;
+
+  void make_room(std::size_t jobs) {
+    while (credit_ns_.size() < jobs) credit_ns_.push_back(0);
+  }
 
   std::optional<Job> first_with_credit(std::span<const double> weights) const {
     for (Job job = 0; job < weights.size(); ++job) {

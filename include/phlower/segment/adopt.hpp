@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,7 +18,9 @@
 
 #include "phlower/history/history_id.hpp"
 #include "phlower/history/positions.hpp"
+#include "phlower/history/retention.hpp"
 #include "phlower/segment/catalog.hpp"
+#include "phlower/segment/rotation.hpp"
 #include "phlower/single/family_source.hpp"
 #include "phlower/single/open_file.hpp"
 
@@ -163,6 +167,47 @@ inline Result<SegmentInfo> look_to_adopt(const std::string& given, std::int64_t 
   if (Status status = (*opened)->measure(info); !status.ok()) return status;
   if (::stat(path.c_str(), &file) == 0) info.bytes = static_cast<std::uint64_t>(file.st_size);
   return info;
+}
+
+/// Whether an adopted file holds nothing younger at this moment: whoever wrote it may have come
+/// back since it was measured, and what he wrote then counts from the file's last change at the
+/// latest. Blocks: on the disk, as `measure`. Errors: of SQLite; then nothing is certain.
+inline Result<bool> has_expired_as_it_is(const SegmentInfo& adopted, const RetentionPolicy& policy,
+                                         std::int64_t now_us) {
+  struct ::stat file {};
+  if (::stat(adopted.path.c_str(), &file) != 0) {
+    return errno == ENOENT ? Result<bool>(true) : Status::from_errno(adopted.path);
+  }
+  auto opened = AdoptedFile::open(adopted.path);
+  if (!opened.ok()) return opened.status();
+  SegmentInfo now;
+  now.closed_us = adopted.closed_us;
+  if (Status status = (*opened)->measure(now); !status.ok()) return status;
+  now.bytes = static_cast<std::uint64_t>(file.st_size);
+  const bool as_it_was =
+      now.rows == adopted.rows && now.newest_us == adopted.newest_us && now.bytes == adopted.bytes;
+  if (!as_it_was) {
+    struct ::stat log {};
+    const bool logged = ::stat((adopted.path + "-wal").c_str(), &log) == 0;
+    const auto changed = logged ? std::max(file.st_mtime, log.st_mtime) : file.st_mtime;
+    now.closed_us = std::max(now.closed_us, changed * std::int64_t{1'000'000});
+  }
+  return policy.file_is_over(Part::kRows, as_it_was ? newest_time(adopted) : newest_time(now),
+                             now_us);
+}
+
+/// Whether a segment may go for its age. An adopted file that cannot be looked at stays, as one
+/// that somebody has written since does; `say` is told.
+inline bool may_expire(const SegmentInfo& info, const RetentionPolicy& policy, std::int64_t now_us,
+                       const std::function<void(std::string)>& say) {
+  if (!has_expired(info, policy, now_us)) return false;
+  if (info.path.empty()) return true;
+  const auto over = has_expired_as_it_is(info, policy, now_us);
+  if (over.ok() && *over) return true;
+  say(over.ok() ? info.path + ": was written after it was adopted, and stays with its newest row"
+                : info.path + ": has expired, and stays because it cannot be looked at: " +
+                      std::string(over.status().message()));
+  return false;
 }
 
 /// What is to be expected of the disk while an adopted file is there. Hours; below 0: never.

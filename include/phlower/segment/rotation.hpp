@@ -97,13 +97,15 @@ inline std::uint64_t pending_bytes(const std::vector<SegmentInfo>& segments) noe
   return bytes;
 }
 
-/// Rows and details in files that are past their retention and still there.
+/// Rows and details in files that are past their retention and still there. An adopted file counts
+/// once it is on its way out: before, its owner may have written it anew, see may_expire.
 inline std::uint64_t expired_rows(const std::vector<SegmentInfo>& segments,
                                   const RetentionOptions& retention, std::int64_t now_us) noexcept {
   std::uint64_t rows = 0;
   for (const SegmentInfo& info : segments) {
     const bool going = info.state == SegmentState::kExpiring;
-    if (going || has_expired(info, retention, now_us)) rows += info.rows;
+    const bool expired = info.path.empty() && has_expired(info, retention, now_us);
+    if (going || expired) rows += info.rows;
   }
   return rows;
 }

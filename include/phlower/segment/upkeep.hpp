@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "phlower/segment/adopt.hpp"
 #include "phlower/segment/folder.hpp"
 #include "phlower/segment/folder_clock.hpp"
 #include "phlower/segment/folder_jobs.hpp"
@@ -68,6 +70,7 @@ class Upkeep {
  private:
   static constexpr Nanoseconds kLook = Milliseconds(20);  // for what time or size make due
   static constexpr Nanoseconds kSlowLook = Seconds(1);    // for the disk, and other processes
+  static constexpr Nanoseconds kKeptLook = Seconds(60);   // for an adopted file that stays
 
   Result<std::uint64_t> step(MonoTime now);
   template <class Writer>
@@ -78,6 +81,7 @@ class Upkeep {
   Status move_closed(std::int64_t by_us);
   Status correct_closed(std::int64_t wall_us);
   Result<std::uint64_t> tend_expired(MonoTime now);
+  bool may_go(const SegmentInfo& info, std::int64_t wall_us, MonoTime now);
   Result<std::uint64_t> tend_cap();
   void count_gone(const SegmentInfo& info, bool early);
 
@@ -87,6 +91,7 @@ class Upkeep {
   FolderClock clock_;
   FolderJobs jobs_;
   Damaged damaged_;
+  std::map<std::int64_t, MonoTime> kept_until_;  // adopted files, by their number
   MonoTime next_look_{};
   MonoTime next_slow_look_{};
 };
@@ -191,12 +196,25 @@ inline Result<std::uint64_t> Upkeep::tend_expired(MonoTime now) {
   const std::int64_t wall_us = folder_.now_us();
   if (Status status = correct_closed(wall_us); !status.ok()) return status;
   for (const SegmentInfo& info : folder_.catalog().segments()) {
-    const bool expired = has_expired(info, folder_.options().retention, wall_us);
-    if (expired && jobs_.may_post(info.seq, now)) going.push_back(info.seq);
+    if (!jobs_.may_post(info.seq, now) || !may_go(info, wall_us, now)) continue;
+    going.push_back(info.seq);
   }
   if (going.empty()) return 0;
   if (Status status = let_go(going, false); !status.ok()) return status;
   return going.size();
+}
+
+// A file that stays though it was to go is looked at again later only: that takes a while.
+inline bool Upkeep::may_go(const SegmentInfo& info, std::int64_t wall_us, MonoTime now) {
+  const auto kept = kept_until_.find(info.seq);
+  if (kept != kept_until_.end() && now < kept->second) return false;
+  const RetentionOptions& retention = folder_.options().retention;
+  if (!has_expired(info, retention, wall_us)) return false;
+  const bool goes = may_expire(info, retention, wall_us, [&](const std::string& text) {
+    folder_.log().warn_limited("adopted", "{}", text);
+  });
+  if (!goes) kept_until_[info.seq] = now + kKeptLook;
+  return goes;
 }
 
 inline Result<std::uint64_t> Upkeep::tend_cap() {

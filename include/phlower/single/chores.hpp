@@ -15,7 +15,7 @@
 #include "phlower/schedule/chore.hpp"
 #include "phlower/schedule/slice_size.hpp"
 #include "phlower/single/purge_slice.hpp"
-#include "phlower/single/single_store.hpp"
+#include "phlower/single/single_store_class.hpp"
 
 namespace phlower {
 

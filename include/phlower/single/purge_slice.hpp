@@ -8,7 +8,7 @@
 #include "phlower/ground/clock.hpp"
 #include "phlower/history/reports.hpp"
 #include "phlower/schedule/slice_size.hpp"
-#include "phlower/single/single_store.hpp"
+#include "phlower/single/single_store_class.hpp"
 
 namespace phlower {
 

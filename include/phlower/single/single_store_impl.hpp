@@ -1,8 +1,8 @@
-// Bodies of class SingleStore. Included by store.hpp alone.
+// Bodies of class SingleStore. Included by single_store.hpp alone.
 #pragma once
 
 #include "phlower/single/chores.hpp"
-#include "phlower/single/single_store.hpp"
+#include "phlower/single/single_store_class.hpp"
 
 namespace phlower {
 
