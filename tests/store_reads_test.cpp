@@ -180,7 +180,9 @@ TEST_F(StoreReads, AndPurgesKeepRowsThatTellNeitherStateNorTime) {
                 "INSERT INTO invocations (task_id, task_name, state, started_at) VALUES ('begun', "
                 "'t', '', " +
                     std::to_string(rig.seconds() - 60) + ")");
-  EXPECT_EQ(rig.census(1000).invocations, rig.purge_all(7).invocations);
+  const std::uint64_t counted = rig.census(1000).invocations;
+  EXPECT_GT(counted, 0u);
+  EXPECT_EQ(rig.purge_all(7).invocations, counted);
   for (const char* id : {"bare", "begun"}) {
     const auto found = testing::get_row(*rig.store, id, rig.now);
     ASSERT_TRUE(found.ok() && found->has_value()) << id;
