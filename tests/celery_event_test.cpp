@@ -335,6 +335,9 @@ TEST(Message, KeepsWhatCameBeforeAPlaceWhereAListIsBroken) {
     EXPECT_EQ(batch.refused_events, rest == "]" ? 0u : 1u) << rest;
     EXPECT_EQ(batch.first_problem.ok(), rest == "]");
   }
+  ASSERT_TRUE(parse_message(make_message("[" + good + ", 3, nil"), batch).ok());
+  EXPECT_EQ(batch.refused_events, 2u);
+  EXPECT_THAT(message_of(batch.first_problem), HasSubstr("not a JSON object")) << "the first";
 }
 
 // As reports of others have it: an odd value in one event of many.

@@ -155,6 +155,21 @@ TEST(Assembler, ShowsWhatIsInFlightLongestSilentFirst) {
   EXPECT_FALSE(assembler.find_in_flight("a").has_value());
 }
 
+TEST(Assembler, KnowsNothingOfTheTaskWhoseMemoryItUsesAgain) {
+  Assembler assembler{CeleryOptions()};
+  std::vector<Record> out;
+  const MonoTime start;
+  assembler.add(make_event("started", 99, "a"), start, out);
+  assembler.add(make_event("succeeded", 100, "a"), start, out);
+  assembler.expire(start + hours(1), out);
+  ASSERT_EQ(assembler.stats().ended, 0u);
+  assembler.add(make_event("failed", 5, "b"), start + hours(1), out);
+  assembler.add(make_event("started", 6, "b"), start + hours(1), out);
+  EXPECT_EQ(in_flight(assembler), std::vector<std::string>{"b"}) << "it has begun once more";
+  EXPECT_EQ(out.back().task_id, "b");
+  EXPECT_EQ(out.back().finished_at, 5);
+}
+
 TEST(Assembler, CountsWhatItIsGivenAndWhatItGivesOut) {
   Assembler assembler{CeleryOptions()};
   std::vector<Record> out;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "phlower/engine/engine.hpp"
 #include "support/fault_vfs.hpp"
@@ -185,6 +187,50 @@ TEST(EngineRing, ThatWasReplacedIsReadToItsEndFirst) {
   rig.submit_more(5);
   rig.settle();
   EXPECT_EQ(rig.engine->stats().committed, 15u);
+}
+
+/// 300 records wait in a ring of another size, and an engine has just begun to take them over.
+class RingSetAside : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    rig_.start("a");
+    rig_.submit_more(300);
+    rig_.stop();
+    rig_.options.ring.size_bytes *= 2;
+    rig_.start("a");
+    ASSERT_EQ(files().size(), 1u);
+  }
+  std::vector<std::string> files() { return salvage_files(rig_.options.ring.path); }
+
+  HistoryRig rig_{Layout::kSingle};
+};
+
+TEST_F(RingSetAside, DoesNotKeepNewRecordsWaitingUntilItIsRead) {
+  rig_.submit_more(3);
+  rig_.clock.advance(Seconds(1));
+  for (int i = 0; i < 2000 && rig_.engine->stats().salvaged < 60; ++i) {
+    const TickReport report = rig_.engine->tick(Nanoseconds(1));  // one slice
+    if (report.may_wait) rig_.clock.advance(Milliseconds(1));
+  }
+  ASSERT_GE(rig_.engine->stats().salvaged, 60u);
+  ASSERT_LT(rig_.engine->stats().salvaged, 300u);
+  EXPECT_EQ(rig_.engine->ring_stats().unread, 0u);
+}
+
+TEST_F(RingSetAside, ThatSomebodyMovedAwayIsNotTakenTwiceWhenItComesBack) {
+  const std::string path = files().front();
+  const std::string elsewhere = rig_.dir / "elsewhere";
+  std::filesystem::rename(path, elsewhere);
+  rig_.settle();
+  EXPECT_EQ(rig_.engine->stats().salvaged, 300u);
+  EXPECT_TRUE(std::filesystem::exists(elsewhere)) << "it is not where it was, and so not ours";
+  rig_.stop();
+  std::filesystem::rename(elsewhere, path);
+  rig_.start("a");
+  rig_.settle();
+  EXPECT_EQ(rig_.engine->stats().salvaged, 0u);
+  rig_.stop();
+  EXPECT_EQ(rig_.ids("a").size(), 300u);
 }
 
 }  // namespace

@@ -295,6 +295,41 @@ TEST(Engine, SleepsThroughThePauseThatOthersGetThoughARecordIsLongOverdue) {
   EXPECT_GT(report.next_due, rig.clock.mono()) << "the host would spin";
 }
 
+TEST(Engine, CountsARecordThatIsTooOldOnceHoweverManySlicesFollow) {
+  EngineRig rig;
+  rig.options.store.layout = Layout::kSegmented;
+  rig.open();
+  rig.attach();
+  ASSERT_TRUE(rig.submit("old", rig.now() - 3600.0 * 200).ok());
+  rig.settle(50);
+  EXPECT_EQ(rig.engine->stats().too_old, 1u);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(rig.submit("new-" + std::to_string(i), rig.now()).ok());
+    rig.settle(50);
+  }
+  EXPECT_EQ(rig.engine->stats().committed, 4u);
+  EXPECT_EQ(rig.engine->stats().too_old, 1u);
+}
+
+TEST(Trouble, IsNotOverForAllWhenOneOfTwoJobsThatFailedGoesWell) {
+  Trouble trouble;
+  const MonoTime now = MonoTime() + Seconds(1);
+  trouble.note(Status(Code::kIo, "one"), now, 1);
+  trouble.note(Status(Code::kDiskFull, "two"), now, 2);
+  trouble.succeeded(2);
+  EXPECT_TRUE(trouble.blocking()) << "the first has not been well since";
+  EXPECT_TRUE(trouble.disk_full());
+  trouble.write_succeeded();
+  EXPECT_FALSE(trouble.blocking());
+  EXPECT_FALSE(trouble.disk_full());
+  trouble.note(Status(Code::kIo, "two"), now, 2);
+  trouble.note(Status(Code::kIo, "two"), now, 2);
+  trouble.succeeded(1);
+  EXPECT_TRUE(trouble.blocking());
+  trouble.succeeded(2);
+  EXPECT_FALSE(trouble.blocking());
+}
+
 TEST(Engine, IsDoneAtOnceWhenNothingIsDue) {
   EngineRig rig;
   rig.open();

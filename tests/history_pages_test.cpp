@@ -202,7 +202,9 @@ TEST_P(HistoryPages, ShowATaskOnceWhereverItsVersionsAre) {
   query.task_name = "shop.orders.pack";
   expect_pages(query, 121);
   const auto all = whole(query);
-  EXPECT_EQ(std::count(all.begin(), all.end(), uuid_of(7)), 1);
+  ASSERT_EQ(std::count(all.begin(), all.end(), uuid_of(7)), 1);
+  // In a file its one row has the name and the end; else its place is the newest with the name.
+  EXPECT_EQ(all.at(segmented() ? 80 : 40), uuid_of(7));
   query.state = "SUCCESS";
   expect_pages(query, 121);
   query.state = "RETRY";

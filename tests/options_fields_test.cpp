@@ -61,6 +61,30 @@ TEST(OptionFields, SetByCodeMayBeLongerThanNanosecondsCanSay) {
             "schedule.round: 9223372036854775807ms is out of range; write a value from 5ms to 1s");
 }
 
+TEST(OptionFields, TakeNoCountThatOnlyFitsByItsLastDigits) {
+  Options options;
+  for (const char* text :
+       {"18446744073709551620", "4294967300", "340282366920938463463374607431768211460"}) {
+    EXPECT_EQ(set_option(options, "ring.lanes", text).code(), Code::kInvalidConfig) << text;
+  }
+  EXPECT_EQ(options.ring.lanes, Options().ring.lanes);
+}
+
+TEST(OptionFields, MayStandAtTheBordersThatOthersGiveThem) {
+  Options options;
+  options.schedule.slice = options.schedule.round = Milliseconds(50);
+  options.retention.details = options.retention.invocations;
+  options.store.wal_soft_bytes = options.store.wal_hard_bytes - 1;
+  options.record.max_bytes = options.ring.chunk_bytes / 4;
+  const Status status = validate(options);
+  EXPECT_TRUE(status.ok()) << status.message();
+  options.store.wal_soft_bytes = options.store.wal_hard_bytes;
+  options.schedule.slice += Milliseconds(1);
+  options.retention.details += Hours(1);
+  options.record.max_bytes += 1;
+  EXPECT_EQ(check_options(options).size(), 4u) << validate(options).message();
+}
+
 TEST(OptionFields, KnowTheLevelsOfTheLog) {
   ASSERT_EQ(std::size(field::kLevels), kLogLevelNames.size());
   for (const std::string_view level : field::kLevels) EXPECT_TRUE(parse_log_level(level).ok());

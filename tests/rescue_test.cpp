@@ -76,5 +76,33 @@ TEST(Rescue, CopiesWhateverIsNotCertainlyOlder) {
   }
 }
 
+TEST(Rescue, ThatIsStoppedKeepsTheFileAndGoesOnInAnotherRun) {
+  PurgeRig old;
+  old.store.reset();
+  {
+    auto db = testing::open_db(old.path);
+    testing::exec(db, "PRAGMA journal_mode = DELETE");
+  }
+  SegmentRig rig;
+  rig.clock = ManualClock(old.now, Nanoseconds(0));
+  rig.options.store.adopt = {old.path};
+  ASSERT_TRUE(rig.open().ok());
+  rig.store.reset();
+  MaintenanceOptions how;
+  how.path = rig.options.store.path;
+  how.rest = [&](Nanoseconds time) { rig.clock.advance(time); };
+  how.wanted = [] { return false; };
+  const MaintenanceReport stopped = Maintenance(how, rig.clock).rescue(Hours(5));
+  EXPECT_EQ(stopped.end, MaintenanceEnd::kUnwanted) << stopped.status.message();
+  EXPECT_FALSE(stopped.done);
+  EXPECT_TRUE(stopped.unlinked.empty());
+  ASSERT_TRUE(std::filesystem::exists(old.path));
+  how.wanted = {};
+  const MaintenanceReport done = Maintenance(how, rig.clock).rescue(Hours(5));
+  ASSERT_EQ(done.end, MaintenanceEnd::kDone) << done.status.message();
+  EXPECT_GT(done.rescued, 20u);
+  EXPECT_FALSE(std::filesystem::exists(old.path));
+}
+
 }  // namespace
 }  // namespace phlower

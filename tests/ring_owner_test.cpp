@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -201,6 +202,30 @@ TEST_F(RingOwners, LoseTheirLaneAtTheSealOfAChunkThatIsNotTheirsAnyMore) {
   EXPECT_EQ(producer->submit(record.view()).code(), Code::kDetached);
   EXPECT_EQ(ctl(1).state, ChunkState::kFree) << "it claimed a chunk in a lane that it had lost";
   EXPECT_TRUE(producer->submit(record.view()).ok());
+}
+
+TEST_F(RingOwners, OfAnEarlierBootAreNotTakenOverByAnotherHistory) {
+  make(4);
+  RingStore first, second;
+  ASSERT_TRUE(open_for(home(1, first)).ok());
+  auto producer = attach();
+  for (std::uint32_t i = 0; i < 5; ++i) ASSERT_TRUE(submit(*producer, i).ok());
+  EXPECT_EQ(move_batch(*consumer_, first, 3), 3u);
+  producer.reset();
+  consumer_.reset();
+  RingIdentity identity = view().identity();
+  identity.boot_id[5] ^= 0x55;
+  identity.header_crc = identity_crc(identity);
+  std::memcpy(mapping_->all().data(), &identity, sizeof(identity));
+  ASSERT_TRUE(open_for(home(2, second)).ok());
+  ASSERT_EQ(consumer_->set_aside().size(), 1u);
+  const std::string aside = consumer_->set_aside().front();
+  EXPECT_EQ(RingSalvage::open(aside, home(2, second)).status().code(), Code::kWrongState);
+  const auto salvage = must(RingSalvage::open(aside, home(1, first)));
+  RingRecord record;
+  int given = 0;
+  while (salvage->next(record)) ++given;
+  EXPECT_EQ(given, 2);
 }
 
 }  // namespace

@@ -108,6 +108,20 @@ TEST_F(RingRecovery, CountsAnAttemptThatDiedBeforeItsCommitAsTorn) {
   expect_sums(consumer_->stats());
 }
 
+// The consumer freed what it had stored and was killed before it said so.
+TEST_F(RingRecovery, TellsProducersAtItsStartToLookForFreeChunksAgain) {
+  make(4, 2);
+  const auto producer = attach();
+  const std::uint32_t filled = fill(*producer);
+  ASSERT_GT(filled, 0u);
+  for (std::uint32_t chunk = 0; chunk < 3; ++chunk) {
+    set_ctl(chunk, unpack(free_word_after(ctl(chunk).generation)));
+  }
+  ASSERT_FALSE(submit(*producer, filled).ok()) << "nobody has told it";
+  open();
+  EXPECT_TRUE(submit(*producer, filled).ok());
+}
+
 TEST_F(RingRecovery, ReapsTheEmptyChunkOfADeadProducer) {
   make(4, 2);
   {

@@ -2,7 +2,10 @@
 // last producers of a retired ring are still on it.
 #include "phlower/ring/salvage.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <map>
 #include <set>
@@ -216,6 +219,30 @@ TEST_F(Salvage, WaitsForTheLastProducerOfARetiredRing) {
   EXPECT_EQ(store_.rows.size(), 3u);
   EXPECT_TRUE(found->done());
   EXPECT_TRUE(found->remove().ok());
+}
+
+TEST_F(Salvage, WaitsForAProducerThatOnlyLostItsLock) {
+  make(4);
+  const auto stays = must(testing::attach_small(options_, clock_));
+  submit(*stays, 0, 3);
+  const auto thief = must(LockFile::open(options_.path, O_RDWR));
+  std::vector<int> others;
+  for (int fd = 3; fd < 64; ++fd) {
+    struct ::stat info {};
+    const bool same = ::fstat(fd, &info) == 0 && info.st_ino == thief->inode();
+    if (same && fd != thief->fd()) others.push_back(fd);
+  }
+  ASSERT_EQ(others.size(), 2u);  // consumer and producer
+  ::close(others.back());
+  ASSERT_TRUE(thief->try_lock(lane_lock(stays->lane())).ok());
+  thief->unlock(lane_lock(stays->lane()));
+  options_.lanes = 5;
+  open();
+  ASSERT_EQ(consumer_->set_aside().size(), 1u);
+  const auto found = salvage(consumer_->set_aside().front());
+  move_salvage(*found, store_);
+  EXPECT_EQ(store_.rows.size(), 3u);
+  EXPECT_FALSE(found->done()) << "he may be writing";
 }
 
 TEST_F(Salvage, DoesNotGiveWhatWasNotAcceptedInThisBoot) {

@@ -1,8 +1,10 @@
 // The life of a data folder on a disk that fails at every operation in turn, once or for a while:
 // what was committed stays, the store goes on by itself, and in the end every file is what the
 // catalog says.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <tuple>
 
@@ -111,6 +113,68 @@ TEST_P(SegmentFault, IsSurvivedWhicheverOperationItHits) {
     ++met;
   }
   EXPECT_GT(met, 15u) << "the life had too few operations to prove anything";
+}
+
+/// One segment is sealed, and then there is no room for anything.
+class FullDisk : public ::testing::Test, protected SegmentRig {
+ protected:
+  FullDisk() : SegmentRig("/dev/shm") {}
+  ~FullDisk() override { store.reset(); }
+  void SetUp() override {
+    ASSERT_TRUE(open().ok());
+    put_many(0, 100, now());
+    tend();
+    ASSERT_EQ(in_state(SegmentState::kSealed), 1u);
+  }
+  // Upkeep while nothing can be written; what it says of that is not looked at here.
+  void tend_in_vain() {
+    disk_.fail_at(1, Fault::kFull, /*for_ever=*/true);
+    for (int i = 0; i < 20; ++i) {
+      static_cast<void>(store->tend(clock.mono()).ok());
+      clock.advance(Seconds(1));
+    }
+    disk_.heal();
+  }
+
+  FaultVfs disk_;
+};
+
+TEST_F(FullDisk, IsNoReasonToForgetThatASegmentIsDamaged) {
+  std::string path;
+  std::int64_t seq = 0;
+  for (const SegmentInfo& info : store->segments().catalog().segments()) {
+    const bool rows = info.family == SegmentFamily::kRows;
+    if (rows && info.state == SegmentState::kSealed) {
+      path = store->segments().catalog().path_of(info);
+      seq = info.seq;
+    }
+  }
+  store->segments().report_damage(seq, Status(Code::kCorrupt, path + ": damaged"));
+  tend_in_vain();
+  ASSERT_EQ(in_state(SegmentState::kSetAside), 0u);
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSetAside), 1u);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+// There is no room to note that it expires, and a reader keeps its file: it is tried again.
+TEST_F(FullDisk, CountsWhatExpiresOnceHoweverOftenItIsTried) {
+  clock.advance(Hours(119) + std::chrono::minutes(50));
+  tend();
+  ASSERT_EQ(in_state(SegmentState::kSealed), 1u);
+  auto pins = LockFile::open(options.store.path + "/pins", O_RDONLY);
+  ASSERT_TRUE(pins.ok());
+  for (const SegmentInfo& info : store->segments().catalog().segments()) {
+    ASSERT_TRUE((*pins)->try_share(info.seq).ok());
+  }
+  clock.advance(std::chrono::minutes(11));
+  tend_in_vain();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 1u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 100u);
+  pins->reset();
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 0u);
+  EXPECT_EQ(store->segments().totals().purged_invocations, 100u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, SegmentFault,

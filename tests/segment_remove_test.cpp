@@ -109,6 +109,16 @@ TEST_F(SegmentRemove, RemovesALinkAndNotWhatItPointsTo) {
   EXPECT_EQ(std::filesystem::file_size(elsewhere), static_cast<std::uintmax_t>(kSize));
 }
 
+// A log whose file is gone is nothing; a file whose log is gone lacks rows.
+TEST_F(SegmentRemove, TakesTheFileBeforeItsLogWhateverComesBetween) {
+  std::filesystem::create_directory(path + "-wal");
+  RemoveJob job({{1, path, false}}, dir / "pins");
+  ASSERT_TRUE(job.step().ok());
+  EXPECT_FALSE(job.result(0).ok()) << "no folder is unlinked";
+  EXPECT_NE(job.result(0).message().find(path + "-wal"), std::string_view::npos);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST_F(SegmentRemove, RemovesAFileThatItMayNotWrite) {
   std::filesystem::permissions(path, std::filesystem::perms::owner_read);
   RemoveJob job = removed();

@@ -2,11 +2,14 @@
 // damaged.
 #include "phlower/segment/segmented_store.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "support/segment_rig.hpp"
 
@@ -265,6 +268,118 @@ TEST_F(SegmentUpkeep, DropsTheOldestWhenTheDiskIsShortDownToTheFloor) {
   EXPECT_FALSE(get(uuid_of(1)));
   EXPECT_TRUE(get(uuid_of(17'001))) << "younger than the floor";
   EXPECT_THAT(said, ::testing::Contains(HasSubstr("go early")));
+}
+
+TEST_F(SegmentUpkeep, KeepsLateRecordsOfASpanInOneSegmentForAsLongAsTheyCome) {
+  const double then = now() - 3600.0 * 50;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    put_many(i * 10, 5, then);
+    tend(2);
+    EXPECT_EQ(in_state(SegmentState::kLate), 1u) << i;
+  }
+  clock.advance(Seconds(40));
+  tend();
+  EXPECT_EQ(in_state(SegmentState::kLate), 0u);
+  EXPECT_EQ(in_state(SegmentState::kSealed), 1u);
+}
+
+// More spans than segments for late records: what finds none of its own goes to the next younger.
+TEST_F(SegmentUpkeep, PutsLateRecordsOfOneSpanTooManyIntoTheNextYoungerOne) {
+  const auto ago = [this, right = now()](int hours) { return right - 3600.0 * hours; };
+  for (const int hours : {30, 50, 70}) put_many(static_cast<std::uint64_t>(hours), 1, ago(hours));
+  put_many(60, 1, ago(60));
+  put_many(90, 1, ago(90));
+  ASSERT_EQ(in_state(SegmentState::kLate), 3u);
+  clock.advance(Seconds(40));
+  tend();
+  std::multiset<std::pair<std::int64_t, std::int64_t>> times;
+  for (const SegmentInfo& info : store->segments().catalog().segments()) {
+    const bool rows = info.family == SegmentFamily::kRows;
+    if (rows && info.state == SegmentState::kSealed) times.insert({info.oldest_us, info.newest_us});
+  }
+  EXPECT_THAT(times, ::testing::ElementsAre(std::pair(to_us(ago(90)), to_us(ago(70))),
+                                            std::pair(to_us(ago(60)), to_us(ago(50))),
+                                            std::pair(to_us(ago(30)), to_us(ago(30)))));
+}
+
+// A clock that was ahead, then one that is behind, then the right one.
+TEST_F(SegmentUpkeep, LosesNothingThatWasCorrectedUnderAClockThatWasBehind) {
+  const Hours years(24 * 365 * 9);
+  tend(1);
+  put_many(0, 100, now());
+  clock.jump_wall(years);
+  tend(3);
+  ASSERT_EQ(in_state(SegmentState::kSealed), 1u);
+  clock.jump_wall(-2 * Nanoseconds(years));
+  reopen();
+  tend();
+  clock.jump_wall(years);
+  tend(3);
+  clock.advance(std::chrono::hours(2));
+  tend();
+  EXPECT_TRUE(get(uuid_of(3))) << "its time is not over";
+  EXPECT_EQ(store->segments().totals().purged_invocations, 0u);
+}
+
+TEST_F(SegmentUpkeep, DropsNoMoreForTheFilesThatReadersStillHold) {
+  for (std::uint64_t hour = 0; hour < 20; ++hour) {
+    put_many(hour * 1000, 100, now());
+    tend();
+    clock.advance(std::chrono::hours(1));
+  }
+  std::uint64_t smallest = ~0ull;
+  auto pins = LockFile::open(options.store.path + "/pins", O_RDONLY);
+  ASSERT_TRUE(pins.ok()) << pins.status().message();
+  for (const SegmentInfo& info : store->segments().catalog().segments()) {
+    ASSERT_TRUE((*pins)->try_share(info.seq).ok());
+    if (info.state == SegmentState::kSealed) smallest = std::min(smallest, info.bytes);
+  }
+  const std::uint64_t used = DiskUse::of(store->segments().folder()).bytes;
+  store->segments().set_disk({used - 4 * smallest, 100, Hours(1)});
+  for (int i = 0; i < 30 && store->segments().totals().dropped_invocations == 0; ++i) {
+    ASSERT_TRUE(store->tend(clock.mono()).ok());
+    clock.advance(Milliseconds(1100));
+  }
+  const std::uint64_t dropped = store->segments().totals().dropped_invocations;
+  EXPECT_GT(dropped, 0u);
+  EXPECT_LT(dropped, 1000u);
+  EXPECT_EQ(in_state(SegmentState::kExpiring), dropped / 100) << "they are being read";
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(store->tend(clock.mono()).ok());
+    clock.advance(Milliseconds(1100));
+  }
+  EXPECT_EQ(store->segments().totals().dropped_invocations, dropped);
+}
+
+TEST_F(SegmentUpkeep, BeginsNoIndexOnTopOfALogThatAReaderPins) {
+  put_many(0, 50, now());
+  std::string path;
+  for (const SegmentInfo& info : store->segments().catalog().segments()) {
+    const bool rows = info.family == SegmentFamily::kRows;
+    if (rows && info.state == SegmentState::kWriting)
+      path = options.store.path + "/" + segment_name(info.family, info.seq);
+  }
+  auto reader = sqlite::Connection::open(path, sqlite::Access::kReadOnly);
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  ASSERT_TRUE(reader->exec("BEGIN").ok());
+  EXPECT_EQ(*reader->query_integer("SELECT count(*) FROM task"), 50);
+  put_many(100, 60, now());
+  const auto go_on = [this] {
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_TRUE(store->tend(clock.mono()).ok());
+      clock.advance(Milliseconds(100));
+    }
+  };
+  go_on();
+  ASSERT_EQ(in_state(SegmentState::kSealing), 1u);
+  auto look = sqlite::Connection::open(path, sqlite::Access::kReadOnly);
+  ASSERT_TRUE(look.ok());
+  EXPECT_EQ(*look->query_integer("SELECT count(*) FROM id_index"), 0);
+  look = sqlite::Connection();
+  *reader = sqlite::Connection();
+  go_on();
+  EXPECT_EQ(in_state(SegmentState::kSealed), 1u);
+  EXPECT_TRUE(get(uuid_of(3)));
 }
 
 }  // namespace

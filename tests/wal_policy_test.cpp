@@ -62,6 +62,23 @@ TEST(WalPolicy, KeepsASoftBoundThatIsTooHighBelowTheHardOne) {
   EXPECT_EQ(policy.after_commit(48 * kMebi), WalStep::kCheckpoint);
 }
 
+TEST(WalPolicy, TakesNothingThatOthersLeftInTheLogForASliceOfItsOwn) {
+  WalPolicy policy(16 * kMebi, 64 * kMebi);
+  EXPECT_EQ(policy.after_commit(12 * kMebi), WalStep::kGoOn);  // nearly all of it was there before
+  EXPECT_EQ(policy.after_commit(16 * kMebi), WalStep::kCheckpoint);
+  EXPECT_EQ(policy.after_checkpoint(kPinned, 44 * kMebi), WalStep::kGoOn);
+}
+
+TEST(WalPolicy, GoesBackToTheSoftBoundOnceItHasEmptiedTheLogItself) {
+  WalPolicy policy(16 * kMebi, 64 * kMebi);
+  EXPECT_EQ(policy.after_commit(4 * kMebi), WalStep::kGoOn);
+  EXPECT_EQ(policy.after_commit(1 * kMebi), WalStep::kGoOn);  // another process has emptied it
+  EXPECT_EQ(policy.after_commit(16 * kMebi), WalStep::kGoOn);
+  EXPECT_EQ(policy.after_checkpoint(kEmptied, 0), WalStep::kGoOn);
+  EXPECT_EQ(policy.after_commit(2 * kMebi), WalStep::kGoOn);
+  EXPECT_EQ(policy.after_commit(16 * kMebi), WalStep::kCheckpoint);
+}
+
 TEST(DutyPause, CountsHalfOfWhatWasFreeAnyway) {
   DutyPause duty;
   EXPECT_EQ(duty.after(Milliseconds(10)), Milliseconds(10));
