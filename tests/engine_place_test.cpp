@@ -217,6 +217,18 @@ TEST_F(RingSetAside, DoesNotKeepNewRecordsWaitingUntilItIsRead) {
   EXPECT_EQ(rig_.engine->ring_stats().unread, 0u);
 }
 
+TEST(EngineRing, ThatWasSetAsideEmptyGoesAtOnce) {
+  HistoryRig rig(Layout::kSingle);
+  rig.start("a");
+  rig.stop();
+  rig.options.ring.size_bytes *= 2;
+  rig.start("a");
+  ASSERT_EQ(salvage_files(rig.options.ring.path).size(), 1u);
+  rig.settle();
+  EXPECT_TRUE(salvage_files(rig.options.ring.path).empty());
+  EXPECT_TRUE(rig.engine->drained());
+}
+
 TEST_F(RingSetAside, ThatSomebodyMovedAwayIsNotTakenTwiceWhenItComesBack) {
   const std::string path = files().front();
   const std::string elsewhere = rig_.dir / "elsewhere";
@@ -229,6 +241,7 @@ TEST_F(RingSetAside, ThatSomebodyMovedAwayIsNotTakenTwiceWhenItComesBack) {
   rig_.start("a");
   rig_.settle();
   EXPECT_EQ(rig_.engine->stats().salvaged, 0u);
+  EXPECT_TRUE(files().empty());
   rig_.stop();
   EXPECT_EQ(rig_.ids("a").size(), 300u);
 }

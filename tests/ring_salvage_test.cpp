@@ -155,6 +155,27 @@ TEST_F(Salvage, GivesTheSameRecordsAgainAfterARollback) {
   EXPECT_EQ(stored.lanes[0].last_sequence, 20u);
 }
 
+// A flush slice that found nothing to store ends with a rollback.
+TEST_F(Salvage, IsDoneThoughTheLastLookFoundNothingAndWasRolledBack) {
+  make(4);
+  const auto producer = must(testing::attach_small(options_, clock_));
+  submit(*producer, 0, 20);
+  const auto found = salvage(after_reboot(snapshot()));
+  RingRecord got;
+  std::vector<RingStore::Row> batch;
+  while (batch.size() < 20 && found->next(got)) {
+    batch.push_back({std::string(got.record.task_id), got.lane, got.sequence, got.record.flags});
+  }
+  ASSERT_EQ(batch.size(), 20u);
+  store_.commit(batch, found->pending());
+  found->commit();
+  EXPECT_FALSE(found->done()) << "it has not seen the end";
+  EXPECT_FALSE(found->next(got));
+  found->rollback();
+  EXPECT_TRUE(found->done());
+  EXPECT_FALSE(found->next(got));
+}
+
 TEST_F(Salvage, IgnoresTheControlWordsAfterAPowerLoss) {
   make(4);
   const auto producer = must(testing::attach_small(options_, clock_));

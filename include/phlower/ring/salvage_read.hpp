@@ -168,9 +168,9 @@ inline void RingSalvage::rollback() {
   for (const std::uint32_t lane : touched_lanes_) lanes_[lane] = lanes_before_[lane];
   touched_chunks_.clear();
   touched_lanes_.clear();
-  given_ = 0;
+  // Only what was given has to be given again: an end that was seen without it stands.
+  if (std::exchange(given_, 0) > 0) in_pass_ = done_ = false;
   arena_.reset();
-  in_pass_ = done_ = false;
 }
 
 inline Status RingSalvage::remove() {
