@@ -201,7 +201,7 @@ inline const char* fixed_part_error(std::span<const std::byte> bytes) noexcept {
   at = store(at, record.flags);
   at = store(at, static_cast<std::uint16_t>(kCodecFixedBytes));
   at = store(at, static_cast<std::uint16_t>(kCodecTexts));
-  at = store(at, submitted_ns);
+  store(at, submitted_ns);
   std::byte* length = dst.data() + kCodecLengthsAt;
   std::byte* text = dst.data() + kCodecFixedBytes;
   std::size_t numbers = 0;

@@ -100,16 +100,18 @@ inline Status move_to_quarantine(const std::string& path) {
 
 /// Takes a damaged segment out of the history (T10, T11); what is whole goes on. An adopted file
 /// stays where it is. Nothing where the segment is in another state than `info` by now.
-inline Status set_segment_aside(Catalog& catalog, SegmentInfo info) {
+inline Status set_segment_aside(Catalog& catalog, const SegmentInfo& info) {
   const std::string path = catalog.path_of(info);
   const bool missing = !open_detail::exists(path);
+  // A copy: `info` may be the catalog's own, which changes.
+  const SegmentEdit edit{missing ? Move::kMiss : Move::kSetAside, info};
   Status status;
   do {
-    const SegmentInfo* known = catalog.find(info.seq);
-    if (known == nullptr || known->state != info.state) return Status();
-    status = catalog.apply({missing ? Move::kMiss : Move::kSetAside, info});
+    const SegmentInfo* known = catalog.find(edit.info.seq);
+    if (known == nullptr || known->state != edit.info.state) return Status();
+    status = catalog.apply(edit);
   } while (status.code() == Code::kReload);
-  if (!status.ok() || missing || !info.path.empty()) return status;
+  if (!status.ok() || missing || !edit.info.path.empty()) return status;
   return move_to_quarantine(path);
 }
 
