@@ -239,14 +239,14 @@ TEST(Order, OfVersionsIsNotTurnedByTheMicrosecondsOfWhatIsStored) {
 }
 
 TEST(MergedTimes, AreThoseOfTheRunThatEndedAndNeverLost) {
-  struct Case {
+  struct Starts {
     UnixSeconds one, other, merged;
   };
   // Of a run that ended at 10.
-  for (const Case& at : {Case{5, 8, 8}, Case{5, 12, 5}, Case{0, 8, 8}, Case{0, 0, 0},
-                         Case{10, 12, 10},  // at its end
-                         Case{0, 12, 12},   // by a clock that is wrong, and all that is known
-                         Case{12, 13, 12}}) {
+  for (const Starts& at : {Starts{5, 8, 8}, Starts{5, 12, 5}, Starts{0, 8, 8}, Starts{0, 0, 0},
+                           Starts{10, 12, 10},  // at its end
+                           Starts{0, 12, 12},   // by a clock that is wrong, and all that is known
+                           Starts{12, 13, 12}}) {
     EXPECT_EQ(time_up_to(10, at.one, at.other), at.merged) << at.one << " and " << at.other;
     EXPECT_EQ(time_up_to(10, at.other, at.one), at.merged) << at.other << " and " << at.one;
   }
