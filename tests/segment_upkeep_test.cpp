@@ -285,7 +285,7 @@ TEST_F(SegmentUpkeep, KeepsLateRecordsOfASpanInOneSegmentForAsLongAsTheyCome) {
 
 // More spans than segments for late records: what finds none of its own goes to the next younger.
 TEST_F(SegmentUpkeep, PutsLateRecordsOfOneSpanTooManyIntoTheNextYoungerOne) {
-  const auto ago = [this, right = now()](int hours) { return right - 3600.0 * hours; };
+  const auto ago = [right = now()](int hours) { return right - 3600.0 * hours; };
   for (const int hours : {30, 50, 70}) put_many(static_cast<std::uint64_t>(hours), 1, ago(hours));
   put_many(60, 1, ago(60));
   put_many(90, 1, ago(90));
