@@ -13,6 +13,7 @@
 #include <map>
 
 #include "phlower/door/maintenance.hpp"
+#include "phlower/segment/pin_file.hpp"
 #include "support/made_backlog.hpp"
 #include "support/segment_rig.hpp"
 #include "support/store_content.hpp"
@@ -267,6 +268,32 @@ TEST_F(AdoptTables, StayWhileNobodyCanLookAtThem) {
   clock.advance(Hours(150));
   tend();
   EXPECT_TRUE(std::filesystem::exists(old_)) << "nobody knows what it is now";
+}
+
+TEST_F(AdoptTables, StayWhenTheirOldOwnerComesBackBeforeTheyAreUnlinked) {
+  for (const bool restarted : {false, true}) {
+    make(1, 1);
+    ASSERT_TRUE(open().ok());
+    const std::int64_t seq = store->segments().catalog().segments().front().seq;
+    ASSERT_EQ(store->segments().catalog().find(seq)->state, SegmentState::kAdopted);
+    auto reader = open_pins(pin_file_of(options.store.path));
+    ASSERT_TRUE(reader.ok() && (*reader)->try_share(seq).ok());
+    clock.advance(Hours(150));
+    tend();
+    ASSERT_EQ(in_state(SegmentState::kExpiring), 1u);
+    ASSERT_TRUE(std::filesystem::exists(old_)) << "it is being read";
+    std::filesystem::remove(old_);
+    make(1, 1);  // his next month
+    (*reader)->unlock(seq);
+    if (restarted) reopen();
+    clock.advance(Seconds(2));
+    tend();
+    EXPECT_TRUE(std::filesystem::exists(old_)) << restarted;
+    EXPECT_EQ(in_state(SegmentState::kExpiring), 0u) << "it is no part of the history";
+    store.reset();
+    std::filesystem::remove_all(options.store.path);
+    std::filesystem::remove(old_);
+  }
 }
 
 class AdoptRefusal : public ::testing::Test, protected SegmentRig {};

@@ -110,6 +110,34 @@ TEST_F(SegmentRemove, RemovesALinkAndNotWhatItPointsTo) {
 }
 
 // A log whose file is gone is nothing; a file whose log is gone lacks rows.
+TEST_F(SegmentRemove, LeavesAFileThatIsNotAsItWasWhenItWasJudged) {
+  const auto try_it = [this](std::uint64_t mark) {
+    RemoveJob job({{1, path, false, mark}}, dir / "pins");
+    EXPECT_EQ(steps_of(job), 2);
+    EXPECT_TRUE(job.result(0).ok()) << "it leaves the history either way";
+    EXPECT_EQ(job.stays(path), std::filesystem::exists(path));
+    return std::filesystem::exists(path);
+  };
+  const std::string log = path + "-wal";
+  const std::uint64_t before = file_mark(path);
+  std::ofstream(path, std::ios::app) << "more";
+  EXPECT_TRUE(try_it(before));
+  const std::uint64_t longer = file_mark(path);
+  std::ofstream(log) << "a transaction";
+  EXPECT_TRUE(try_it(longer)) << "what is new may be in its log alone";
+  std::ofstream(log, std::ios::trunc).flush();
+  EXPECT_EQ(file_mark(path), longer) << "a reader left it";
+  std::filesystem::rename(path, path + ".old");
+  std::filesystem::copy_file(path + ".old", path);
+  EXPECT_TRUE(try_it(longer)) << "another file of the same length";
+  EXPECT_FALSE(try_it(file_mark(path)));
+  EXPECT_FALSE(std::filesystem::exists(log));
+  // A crash came between the file and its log.
+  std::ofstream(log) << "of a file that has gone";
+  EXPECT_FALSE(try_it(longer));
+  EXPECT_FALSE(std::filesystem::exists(log));
+}
+
 TEST_F(SegmentRemove, TakesTheFileBeforeItsLogWhateverComesBetween) {
   std::filesystem::create_directory(path + "-wal");
   RemoveJob job({{1, path, false}}, dir / "pins");

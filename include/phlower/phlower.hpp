@@ -113,6 +113,7 @@
 #include "phlower/segment/details_reader.hpp"
 #include "phlower/segment/details_writer.hpp"
 #include "phlower/segment/edit.hpp"
+#include "phlower/segment/file_mark.hpp"
 #include "phlower/segment/folder.hpp"
 #include "phlower/segment/folder_clock.hpp"
 #include "phlower/segment/folder_guest.hpp"

@@ -93,6 +93,9 @@ class FolderPurge {
       if (pace_.over()) return Status();
       pace_.pause(Milliseconds(20));
     }
+    for (const std::string& path : guest->written_anew()) {
+      report_.notes.push_back(written_anew_text(path));
+    }
     if (report_.notes.empty()) {
       report_.notes.emplace_back(
           "an engine has this folder: rows in segments that it still writes go with these");

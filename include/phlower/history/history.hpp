@@ -57,11 +57,12 @@ class History {
       if (!source.ok()) return source.status();
       if (*source == nullptr) break;
       const std::int64_t at_us = row.at_us;
-      auto met = resolve(shown, **source, row, check);
+      Cursor here{at_us, row.record.task_id};
+      auto met = resolve(shown, **source, std::move(row), check);
       if (!met.ok()) return met.status();
       if (check.stopped()) break;  // within this row: it is the next answer's
       ++answer.scanned;
-      last = {at_us, row.record.task_id};
+      last = std::move(here);
       answer.looked_back_to_us = at_us;
       // Versions of one microsecond in two sources have one place.
       const bool again = !answer.rows.empty() && answer.rows.back().at_us == at_us &&
@@ -210,39 +211,45 @@ class History {
     return newest != nullptr ? *newest : *place;
   }
 
-  Result<Met> resolve(const Query& query, Source& from, FoundRow& row, StopCheck& check) {
+  bool is_alone(const TaskKey& key, const Source& from) const {
+    return std::none_of(sources_.begin(), sources_.end(),
+                        [&](Source* source) { return source != &from && source->may_hold(key); });
+  }
+
+  Result<Met> resolve(const Query& query, Source& from, FoundRow&& row, StopCheck& check) {
     Met met{std::nullopt, row.at_us, &from};
     if (is_over(row)) return met;
+    const bool details = query.details || !query.text.empty();
     const TaskKey key(row.record.task_id);
-    bool alone = true;
-    for (Source* source : sources_) {
-      if (source != &from && source->may_hold(key)) alone = false;
-    }
-    std::vector<Version> versions;
-    if (alone) {
+    FoundRow merged;
+    if (is_alone(key, from)) {
       if (!matches_fields(query, row.record)) return met;
-      versions.push_back({&from, row});
+      Version only{&from, std::move(row)};
+      if (details) {
+        if (Status status = finish(only); !status.ok()) return status;
+      }
+      merged = std::move(only.row);
     } else {
-      auto found = versions_of(key, &from, &row, check);
-      if (!found.ok()) return found.status();
+      auto versions = versions_of(key, &from, &row, check);
+      if (!versions.ok()) return versions.status();
       if (check.stopped()) return met;
-      versions = *std::move(found);
-      const Version& place = place_of(query, versions);
+      const Version& place = place_of(query, *versions);
       met.place_us = place.row.at_us;
       met.place = place.source;
       if (met.place_us != row.at_us) return met;
+      auto all = merge(*versions, details);
+      if (!all.ok()) return all.status();
+      merged = *std::move(all);
     }
-    auto merged = merge(versions, query.details || !query.text.empty());
-    if (!merged.ok()) return merged.status();
-    const bool wanted = in_times(query, merged->at_us) && matches_fields(query, merged->record) &&
-                        matches_text(query, merged->record);
+    const bool wanted = in_times(query, merged.at_us) && matches_fields(query, merged.record) &&
+                        matches_text(query, merged.record);
     if (!wanted) return met;
     if (!query.details) {
-      merged->record.args.clear();
-      merged->record.kwargs.clear();
-      merged->record.traceback.clear();
+      merged.record.args.clear();
+      merged.record.kwargs.clear();
+      merged.record.traceback.clear();
     }
-    met.record = std::move(merged->record);
+    met.record = std::move(merged.record);
     return met;
   }
 
@@ -290,7 +297,7 @@ class History {
       if (!*more || check.stopped()) return Status();
       if (!in_times(all, row.at_us)) continue;
       const std::int64_t at_us = row.at_us;
-      auto met = resolve(all, source, row, check);
+      auto met = resolve(all, source, std::move(row), check);
       if (!met.ok()) return met.status();
       if (check.stopped()) return Status();  // within this row
       ++reach.scanned;

@@ -96,11 +96,15 @@ namespace edit_detail {
 
 // What others may do at the same time takes nothing from figures that may be old.
 inline SegmentInfo figures_after(const SegmentInfo& known, const SegmentEdit& edit) {
-  if (edit.move == Move::kExpire || edit.move == Move::kSetAside) return known;
-  if (edit.move != Move::kCorrect) return edit.info;
-  SegmentInfo corrected = known;
-  corrected.closed_us = edit.info.closed_us;
-  return corrected;
+  SegmentInfo next = known;
+  switch (edit.move) {
+    case Move::kSetAside: return known;
+    case Move::kExpire:
+      if (!known.path.empty()) next.checksum = edit.info.checksum;
+      return next;
+    case Move::kCorrect: next.closed_us = edit.info.closed_us; return next;
+    default: return edit.info;
+  }
 }
 
 }  // namespace edit_detail

@@ -35,8 +35,8 @@ class FolderGuest {
       std::vector<SegmentEdit> edits;
       for (const SegmentInfo& info : catalog_.segments()) {
         if (!expired(info)) continue;
-        going.push_back(info);
-        edits.push_back({Move::kExpire, info});
+        going.push_back(as_it_goes(info));
+        edits.push_back({Move::kExpire, going.back()});
       }
       const Status status = edits.empty() ? Status() : catalog_.apply(edits);
       if (status.code() == Code::kReload) continue;  // the engine was quicker: there are others
@@ -45,15 +45,17 @@ class FolderGuest {
     }
   }
   const std::vector<SegmentInfo>& going() const noexcept { return going_; }
+  /// Files that stay on the disk, though not in the history: others wrote them meanwhile.
+  const std::vector<std::string>& written_anew() const noexcept { return written_anew_; }
 
-  /// One try for all of them; returns those that are gone. Those that somebody reads stay for the
-  /// next try.
+  /// One try for all of them; returns those whose files are gone. Those that somebody reads stay
+  /// for the next try.
   Result<std::vector<SegmentInfo>> remove_some() {
     if (going_.empty()) return std::vector<SegmentInfo>();
     std::vector<RemoveJob::File> files;
     files.reserve(going_.size());
     for (const SegmentInfo& info : going_) {
-      files.push_back({info.seq, catalog_.path_of(info), false});
+      files.push_back(RemoveJob::file_of(info, catalog_.path_of(info), false));
     }
     RemoveJob job(std::move(files), pin_file_of(catalog_.folder()));
     if (Status status = to_its_end(job); !status.ok()) return status;
@@ -91,7 +93,12 @@ class FolderGuest {
     Status worst;
     for (std::size_t i = 0; i < going_.size(); ++i) {
       const Status removed = job.result(i);
+      const std::string path = going_[i].path;
       if (removed.ok()) numbers.push_back(going_[i].seq);
+      if (removed.ok() && job.stays(path)) {
+        written_anew_.push_back(path);
+        continue;
+      }
       (removed.ok() ? gone : left).push_back(std::move(going_[i]));
       if (!removed.ok() && removed.code() != Code::kBusy) worst = removed;
     }
@@ -103,6 +110,7 @@ class FolderGuest {
 
   Catalog catalog_;
   std::vector<SegmentInfo> going_;
+  std::vector<std::string> written_anew_;
 };
 
 }  // namespace phlower

@@ -114,7 +114,7 @@ inline void FolderJobs::post_remove(const std::vector<SegmentInfo>& going) {
     posted.kind = KeeperJob::Kind::kRemove;
     posted.running = true;
     const bool force = now - posted.since >= kPinPatience;
-    files.push_back({info.seq, folder_.catalog().path_of(info), force});
+    files.push_back(RemoveJob::file_of(info, folder_.catalog().path_of(info), force));
   }
   if (files.empty()) return;
   keeper_.post(std::make_unique<RemoveJob>(std::move(files), pin_file_of(folder_.path())));
@@ -211,6 +211,9 @@ inline Status FolderJobs::has_sealed(const SealJob& job) {
 // What is gone leaves the catalog, all at once; the first error that is more than a reader in the
 // way.
 inline Status FolderJobs::has_removed(RemoveJob& job, MonoTime retry) {
+  for (const std::string& path : job.written_anew) {
+    folder_.log().warn("{}", written_anew_text(path));
+  }
   if (!job.remains.empty()) keeper_.post(std::make_unique<FreeJob>(std::move(job.remains)));
   std::vector<std::int64_t> gone;
   for (std::size_t i = 0; i < job.files.size(); ++i) {

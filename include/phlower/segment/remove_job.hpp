@@ -17,9 +17,11 @@
 #include <utility>
 #include <vector>
 
+#include "phlower/segment/file_mark.hpp"
 #include "phlower/segment/keeper.hpp"
 #include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/segment_file.hpp"
+#include "phlower/segment/segment_info.hpp"
 
 namespace phlower {
 
@@ -100,13 +102,19 @@ struct FreeJob final : KeeperJob {
 };
 
 /// Removes database files with what stands beside them, a file a step, and then makes sure of all
-/// of them at once. Unlinking hurts nobody who has the file open.
+/// of them at once. Unlinking hurts nobody who has the file open. A file that is not as its mark
+/// says is somebody's again: it stays.
 struct RemoveJob final : KeeperJob {
   struct File {
     std::int64_t seq;
     std::string path;
-    bool force;  // though a reader has pinned it
+    bool force;              // though a reader has pinned it
+    std::uint64_t mark = 0;  // its file_mark when it was judged; 0: nobody else writes it
   };
+  /// The file of a segment that expires.
+  static File file_of(const SegmentInfo& info, std::string path, bool force) {
+    return {info.seq, std::move(path), force, info.path.empty() ? 0 : info.checksum};
+  }
   /// Requires: `files` is not empty.
   RemoveJob(std::vector<File> what, std::string pin_file)
       : KeeperJob(Kind::kRemove, what.front().seq),
@@ -134,8 +142,13 @@ struct RemoveJob final : KeeperJob {
     return file < results.size() ? results[file] : Status(Code::kBusy, "not tried");
   }
 
+  bool stays(const std::string& path) const {
+    return std::find(written_anew.begin(), written_anew.end(), path) != written_anew.end();
+  }
+
   const std::vector<File> files;
   const std::string pins;
+  std::vector<std::string> written_anew;  // those that stay
   std::vector<Status> results;
   std::vector<Remains> remains;  // for a FreeJob
 
@@ -146,6 +159,11 @@ struct RemoveJob final : KeeperJob {
     const Status alone = (*lock)->try_lock(what.seq);
     if (alone.code() == Code::kBusy && !what.force) {
       return Status(Code::kBusy, what.path + ": is being read");
+    }
+    const std::uint64_t mark = what.mark != 0 ? file_mark(what.path) : 0;
+    if (mark != 0 && mark != what.mark) {
+      written_anew.push_back(what.path);
+      return Status();
     }
     // The main file first: a log without it is nothing, but not the other way round.
     for (const char* side : {"", "-wal", "-shm", "-journal"}) {

@@ -241,8 +241,8 @@ inline Status Upkeep::let_go(const std::vector<std::int64_t>& going, bool early)
   for (const std::int64_t seq : going) {
     const SegmentInfo* info = folder_.catalog().find(seq);
     if (info == nullptr) continue;
-    known.push_back(*info);
-    edits.push_back({Move::kExpire, *info});
+    known.push_back(as_it_goes(*info));
+    edits.push_back({Move::kExpire, known.back()});
   }
   const Status noted = folder_.apply(edits);
   // Without room for the catalog an expired file goes all the same: no reader shows its rows, and a
