@@ -12,6 +12,7 @@
 #include <iterator>
 #include <map>
 
+#include "phlower/door/history_reader.hpp"
 #include "phlower/door/maintenance.hpp"
 #include "phlower/segment/pin_file.hpp"
 #include "support/made_backlog.hpp"
@@ -218,6 +219,35 @@ TEST_F(AdoptTables, AreReadAsTheyAreNowWhenTheirOldOwnerComesBack) {
   testing::exec(owner, "PRAGMA journal_mode = WAL; UPDATE invocations SET task_id = 'third'");
   EXPECT_TRUE(get("third"));
   EXPECT_FALSE(get("again"));
+}
+
+// At rest in WAL mode it is only looked at, as it was when it was opened.
+TEST_F(AdoptTables, AreReadAsTheyAreNowByWhoLookedAtThemAtRest) {
+  make(1, 1);
+  ASSERT_TRUE(open().ok());
+  const auto come_back = [this](const char* change) {
+    auto owner = testing::open_db(old_);
+    testing::exec(owner, std::string("PRAGMA journal_mode = WAL; ") + change);
+  };
+  come_back("UPDATE invocations SET task_id = 'again'");
+  ASSERT_FALSE(std::filesystem::exists(old_ + "-wal"));
+  auto reader = HistoryReader::open(options.store.path, {}, {});
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  const auto has = [&](const char* id) {
+    const auto found = (*reader)->view(clock.wall())->get(id);
+    (*reader)->release();
+    return !found.ok() ? std::string(found.status().message()) : *found ? "yes" : "no";
+  };
+  EXPECT_EQ(has("again"), "yes");
+  come_back("UPDATE invocations SET task_id = 'third'");
+  EXPECT_EQ(has("third"), "yes");
+  EXPECT_EQ(has("again"), "no");
+  // Together with a change of the folder, too.
+  come_back("UPDATE invocations SET task_id = 'fourth'");
+  put_many(0, 250, now());
+  tend();
+  EXPECT_EQ(has("fourth"), "yes");
+  EXPECT_EQ(has("third"), "no");
 }
 
 TEST_F(AdoptTables, StayWithWhatTheirOldOwnerWroteAfterwards) {

@@ -43,7 +43,8 @@ class SourceShelf {
   Result<std::vector<Source*>> list(std::uint64_t generation, const WriterOf& writer_of,
                                     StopCheck& check) {
     const auto stale = [](const auto& file) { return file.second->is_stale(); };
-    if (generation != generation_ || std::erase_if(adopted_, stale) > 0) {
+    const bool any_stale = std::erase_if(adopted_, stale) > 0;
+    if (any_stale || generation != generation_) {
       if (Status status = renew(writer_of); !status.ok()) return status;
       generation_ = generation;
     }
