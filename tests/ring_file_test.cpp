@@ -16,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::RingStore;
 
 class RingFile : public ::testing::Test {
@@ -68,6 +69,18 @@ TEST_F(RingFile, HasOneConsumerAndTheRefusalNamesIt) {
   EXPECT_EQ(second.status().code(), Code::kBusy);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(options_.path));
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(std::to_string(::getpid())));
+}
+
+// Whoever has just taken the lock has not written who it is yet.
+TEST_F(RingFile, IsNotSaidToBeInTheHandsOfAConsumerThatHasEnded) {
+  static_cast<void>(must_open());
+  const auto next = testing::must(LockFile::open(options_.path, O_RDWR));
+  ASSERT_TRUE(next->try_lock(kLockConsumer).ok());
+  const auto refused = open();
+  EXPECT_EQ(refused.status().code(), Code::kBusy);
+  const std::string message(refused.status().message());
+  EXPECT_THAT(message, HasSubstr(options_.path));
+  EXPECT_THAT(message, Not(HasSubstr(std::to_string(::getpid()))));
 }
 
 TEST_F(RingFile, OfAnotherBootIsSetAsideForSalvage) {
@@ -148,6 +161,57 @@ TEST_F(RingFile, IsNotMadeWhileAnotherProcessMakesIt) {
   ASSERT_TRUE(maker->try_lock(kLockInit).ok());
   EXPECT_EQ(open().status().code(), Code::kBusy);
   EXPECT_FALSE(fs::exists(options_.path));
+}
+
+// Between the open and the lock of a maker another one was done, and its engine went again.
+TEST_F(RingFile, IsNotMadeOfAFileThatBecameTheRingInTheMeantime) {
+  const auto late = testing::must(LockFile::open(options_.path + ".new", O_RDWR | O_CREAT, 0600));
+  static_cast<void>(must_open());
+  const auto producer = testing::must(testing::attach_small(options_, clock_));
+  ASSERT_TRUE(producer->submit(testing::make_content({0, 1}).view()).ok());
+  const auto identity = testing::must(wanted_identity(options_, Durability::kProcess));
+  const auto boot = testing::must(current_boot_id());
+  const Status made =
+      ring_file_detail::make_whole(*late, options_.path, identity, boot, 0600, clock_.wall());
+  EXPECT_EQ(made.code(), Code::kBusy);
+  EXPECT_EQ(testing::move_all(*must_open(), store_), 1u) << "what waits in it is still there";
+}
+
+TEST_F(RingFile, ThatSomebodyElsePutThereFirstStaysAndNothingIsLeftBesideIt) {
+  const auto identity = testing::must(wanted_identity(options_, Durability::kProcess));
+  const auto boot = testing::must(current_boot_id());
+  const auto made = prepare_ring(options_.path, identity, boot, 0600, clock_.wall());
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  const std::string text = "of another process";
+  testing::write_file(options_.path, std::as_bytes(std::span(text)));
+  const Status published = publish_ring(options_.path);
+  EXPECT_EQ(published.code(), Code::kBusy);
+  EXPECT_THAT(std::string(published.message()), HasSubstr(options_.path));
+  EXPECT_EQ(fs::file_size(options_.path), text.size());
+  EXPECT_FALSE(fs::exists(options_.path + ".new")) << "it takes the room of a whole ring";
+}
+
+TEST_F(RingFile, LetsInWhomTheOptionsNameWhateverTheUmask) {
+  const auto mode = [this] {
+    struct ::stat info {};
+    EXPECT_EQ(::stat(options_.path.c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  const mode_t before = ::umask(0077);
+  for (const auto& [access, wanted] : {std::pair{FileAccess::kOwner, 0600u},
+                                       {FileAccess::kGroup, 0660u},
+                                       {FileAccess::kAll, 0666u}}) {
+    options_.access = access;
+    fs::remove(options_.path);
+    static_cast<void>(must_open());
+    EXPECT_EQ(mode(), wanted);
+    for (const mode_t other : {0640u, 0666u}) {  // made with other options
+      ASSERT_EQ(::chmod(options_.path.c_str(), other), 0);
+      static_cast<void>(must_open());
+      EXPECT_EQ(mode(), wanted);
+    }
+  }
+  ::umask(before);
 }
 
 TEST_F(RingFile, WithoutRoomNamesPathNeedAndFree) {
@@ -232,7 +296,7 @@ TEST(LockFile, ConflictsBetweenDescriptionsOfOneProcess) {
 
 TEST(LockFile, NoticesThatItsNumberBelongsToAnother) {
   const testing::TempDir dir;
-  const auto first = testing::must(LockFile::open(dir / "f", O_RDWR | O_CREAT, 0600));
+  auto first = testing::must(LockFile::open(dir / "f", O_RDWR | O_CREAT, 0600));
   EXPECT_TRUE(first->intact());
   ::close(first->fd());
   EXPECT_FALSE(first->intact());
@@ -241,6 +305,8 @@ TEST(LockFile, NoticesThatItsNumberBelongsToAnother) {
   EXPECT_TRUE(first->lost());
   EXPECT_FALSE(second->lost());
   EXPECT_EQ(first->try_lock(lane_lock(1)).code(), Code::kDetached);
+  first.reset();
+  EXPECT_TRUE(second->intact()) << "it was not the first one's to close";
 }
 
 }  // namespace

@@ -122,6 +122,20 @@ TEST_F(RingRecovery, TellsProducersAtItsStartToLookForFreeChunksAgain) {
   EXPECT_TRUE(submit(*producer, filled).ok());
 }
 
+TEST_F(RingRecovery, FindsWhatWaitsBehindChunksThatAreFreeAgain) {
+  make(4);
+  const auto producer = attach();
+  std::uint32_t before = 0;  // records in the first two chunks
+  while (ctl(2).state == ChunkState::kFree) ASSERT_TRUE(submit(*producer, before++).ok());
+  --before;
+  ASSERT_EQ(move_batch(*consumer_, store_, before), before);
+  ASSERT_TRUE(ctl(0).state == ChunkState::kFree && ctl(1).state == ChunkState::kFree);
+  open();
+  EXPECT_TRUE(consumer_->has_unread());
+  EXPECT_EQ(move_all(*consumer_, store_), 1u);
+  expect_ids(before + 1);
+}
+
 TEST_F(RingRecovery, ReapsTheEmptyChunkOfADeadProducer) {
   make(4, 2);
   {

@@ -94,16 +94,12 @@ inline Status rename_new(const std::string& from, const std::string& to) {
 
 }  // namespace ring_file_detail
 
-/// Makes a new ring beside `path`, as `path`.new, with the consumer's lock taken; publish_ring
-/// gives it its name. A leftover of a killed maker is taken over. Errors: kDiskFull names path,
-/// need and free; kBusy when another process makes one.
-inline Result<std::unique_ptr<LockFile>> prepare_ring(const std::string& path,
-                                                      RingIdentity identity, const BootId& boot,
-                                                      mode_t mode, WallTime now) {
+namespace ring_file_detail {
+
+/// Makes the file that was opened as `path`.new a ring. Errors: as prepare_ring.
+inline Status make_whole(LockFile& file, const std::string& path, RingIdentity identity,
+                         const BootId& boot, mode_t mode, WallTime now) {
   const std::string name = path + ".new";
-  auto opened = LockFile::open(name, O_RDWR | O_CREAT, 0600);
-  if (!opened.ok()) return opened.status();
-  LockFile& file = **opened;
   // The check after the lock: what was opened may have become the ring in between.
   if (!file.try_lock(kLockInit).ok() || !file.is_at(name)) {
     return Status(Code::kBusy, path + " is being made by another process");
@@ -118,15 +114,28 @@ inline Result<std::unique_ptr<LockFile>> prepare_ring(const std::string& path,
   }
   seal_identity(identity);
   Status status = ::ftruncate(file.fd(), 0) == 0 ? Status() : Status::from_errno("empty " + name);
-  if (status.ok()) {
-    status = ring_file_detail::fill_with_zeros(file.fd(), path, identity.file_bytes);
-  }
-  if (status.ok()) status = ring_file_detail::write_identity(file.fd(), name, identity);
+  if (status.ok()) status = fill_with_zeros(file.fd(), path, identity.file_bytes);
+  if (status.ok()) status = write_identity(file.fd(), name, identity);
   // Not by open: the umask must not shut out whom the options let in.
   if (status.ok() && ::fchmod(file.fd(), mode) != 0) status = Status::from_errno("chmod " + name);
-  if (!status.ok()) {
-    ::unlink(name.c_str());
-    return status;
+  if (!status.ok()) ::unlink(name.c_str());
+  return status;
+}
+
+}  // namespace ring_file_detail
+
+/// Makes a new ring beside `path`, as `path`.new, with the consumer's lock taken; publish_ring
+/// gives it its name. A leftover of a killed maker is taken over. Errors: kDiskFull names path,
+/// need and free; kBusy when another process makes one.
+inline Result<std::unique_ptr<LockFile>> prepare_ring(const std::string& path,
+                                                      const RingIdentity& identity,
+                                                      const BootId& boot, mode_t mode,
+                                                      WallTime now) {
+  auto opened = LockFile::open(path + ".new", O_RDWR | O_CREAT, 0600);
+  if (!opened.ok()) return opened;
+  if (Status made = ring_file_detail::make_whole(**opened, path, identity, boot, mode, now);
+      !made.ok()) {
+    return made;
   }
   return opened;
 }
