@@ -39,6 +39,7 @@ TEST(Histogram, StaysWithinItsErrorBoundOfSortedValues) {
       const std::uint64_t said = histogram.quantile(part);
       EXPECT_GE(said, exact) << "seed " << seed << " part " << part;
       EXPECT_LE(said - exact, exact / 32) << "seed " << seed << " part " << part;
+      EXPECT_LE(said, histogram.max()) << "seed " << seed << " part " << part;
     }
     EXPECT_EQ(histogram.quantile(0), values.front());
     EXPECT_EQ(histogram.quantile(1), values.back());

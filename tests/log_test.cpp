@@ -128,6 +128,10 @@ TEST_F(LogTest, LimitsWarningsByKeyAndCountsTheRest) {
   EXPECT_THAT(lines_,
               ElementsAre("warning: again", "warning: (5 warnings of 'busy' were left out before)",
                           "warning: again full"));
+  lines_.clear();
+  clock_.advance(Seconds(10));
+  log.warn_limited("busy", "once more");
+  EXPECT_THAT(lines_, ElementsAre("warning: once more")) << "none was left out since";
 }
 
 TEST_F(LogTest, BoundsTheNumberOfKeys) {

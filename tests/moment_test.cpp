@@ -69,6 +69,7 @@ const MomentCase kMoments[] = {
     {"24:00", seconds(kDay)},
     {"03:00+01:00", seconds(kDay + 2 * kHour)},
     {"19:00Z", seconds(kDay - 5 * kHour)},
+    {"08:00+14:00", seconds(kDay + 18 * kHour)},  // where it is the 24th already
     {"19:00", seconds(kDay + 18 * kHour), berlin},
     // Dates.
     {"2026-11-23", seconds(kDay)},

@@ -45,6 +45,7 @@ TEST(Durations, TakeFractionsAndCompounds) {
   EXPECT_EQ(ns_of("1h30m"), 5'400'000'000'000);
   EXPECT_EQ(ns_of("1d2h3m4s5ms6us7ns"), 93'784'005'006'007);
   EXPECT_EQ(ns_of("0.0000000019s"), 1) << "finer than a nanosecond is rounded down";
+  EXPECT_EQ(ns_of("0.5000000000000000000000001s"), 500'000'000);
 }
 
 TEST(Durations, WithoutUnitSayWhatWouldBeRight) {
