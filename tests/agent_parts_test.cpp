@@ -215,6 +215,7 @@ TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
                                                {"limit", "0"},
                                                {"limit", ""},
                                                {"limit", "1e1"},
+                                               {"limit", "7777777777777777777777777"},
                                                {"since", ""},
                                                {"since", "2026-13-01"},
                                                {"since", "2026-02-30"},
@@ -226,6 +227,20 @@ TEST(HttpQuery, TakesWhatItKnowsAndNamesWhatItDoesNot) {
         << name << value.substr(0, 20);
   }
   EXPECT_FALSE(read_http_query({{"task", "t"}}, false, 10, Seconds(5), now).ok());
+}
+
+TEST(HttpQuery, WaitsItsTurnWhereNoIndexLeadsToItsRows) {
+  const WallTime now(Seconds(1'800'000'000));
+  for (const auto& [name, scans] : std::vector<std::pair<std::string, bool>>{{"task", false},
+                                                                             {"after", false},
+                                                                             {"state", true},
+                                                                             {"worker", true},
+                                                                             {"queue", true},
+                                                                             {"text", true}}) {
+    const auto query = read_http_query({{name, "x"}, {"since", "2h"}}, true, 10, Seconds(5), now);
+    ASSERT_TRUE(query.ok()) << query.status().message();
+    EXPECT_EQ(query->scans(), scans) << name;
+  }
 }
 
 TEST(HttpQuery, TakesTheMomentsThatPhlowerQueryTakesInUtc) {
