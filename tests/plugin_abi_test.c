@@ -1,6 +1,6 @@
 /* The C ABI as a C99 host meets it: sizes, handles, order of calls, configuration. Records are in
- * plugin_records_test.c, threads and forks in plugin_threads_test.c, unloading in
- * plugin_unload_test.c. */
+ * plugin_records_test.c, lists in plugin_lists_test.c, threads and forks in plugin_threads_test.c,
+ * unloading in plugin_unload_test.c. */
 #define _GNU_SOURCE
 #include <poll.h>
 
@@ -60,6 +60,12 @@ static void Structs_AreTakenFromYoungerCallersAndRefusedFromTooOldOnes(void) {
   young.record.struct_size = UINT32_MAX;
   CHECK_CODE(f.engine_submit(engine, 0, &young.record), PHLOWER_E_ABI);
   CHECK_CODE(f.engine_submit(engine, 0, NULL), PHLOWER_E_ARGUMENT);
+  /* No struct grows so far: it is something else, of which nothing is read. */
+  phlower_record* const far = (phlower_record*)calloc(32, sizeof *far);
+  *far = make_record("far");
+  far->struct_size = 31 * sizeof *far;
+  CHECK_CODE(f.engine_submit(engine, 0, far), PHLOWER_E_ABI);
+  free(far);
 
   /* Of an output no byte beyond the caller's size is written, and a short one is refused. */
   union {
@@ -203,6 +209,24 @@ static void Reload_AppliesWhatCanChangeAndNamesTheRest(void) {
   remove_place(&place);
 }
 
+static void Reload_OfTheRetentionHoldsForTheNextRead(void) {
+  const Place place = new_place("retention:\n  details: 10h\n");
+  phlower_engine* const engine = started_engine(&place, NULL);
+  phlower_record old = make_record("old");
+  old.finished_at_ns -= 21 * 3600 * (int64_t)kSecond;
+  CHECK_CODE(f.engine_submit(engine, 0, &old), PHLOWER_OK);
+  CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  int seen = 0;
+  CHECK_CODE(f.engine_get(engine, "old", 3, count_visitor, &seen, NULL), PHLOWER_OK);
+  char yaml[1200];
+  snprintf(yaml, sizeof yaml, "%s  invocations: 20h\n", place.yaml);
+  CHECK_CODE(f.engine_reload(engine, yaml, strlen(yaml), NULL, NULL), PHLOWER_OK);
+  CHECK_CODE(f.engine_get(engine, "old", 3, count_visitor, &seen, NULL), PHLOWER_E_NOT_FOUND);
+  CHECK(seen == 1);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
 typedef struct Told {
   int messages;
   int wakes;
@@ -250,6 +274,43 @@ static void Host_IsLoggedToWokenAndAskedForTheTime(void) {
   remove_place(&place);
 }
 
+static int32_t errors_alone(void* ctx, uint32_t level) {
+  return ctx != NULL && level >= PHLOWER_LOG_ERROR;
+}
+
+/* How many messages the host gets while a record is taken over from a ring of another size. */
+static int messages_of_a_takeover(int32_t (*log_enabled)(void*, uint32_t), const char* reload) {
+  Place place = new_place("");
+  phlower_engine* engine = started_engine(&place, NULL);
+  const phlower_record record = make_record("a");
+  CHECK_CODE(f.engine_submit(engine, 0, &record), PHLOWER_OK);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  memcpy(strstr(place.yaml, "1MiB"), "2MiB", 4);
+  Told told = {0, 0};
+  phlower_host host;
+  memset(&host, 0, sizeof host);
+  host.struct_size = sizeof host;
+  host.ctx = &told;
+  host.log = on_log;
+  host.log_enabled = log_enabled;
+  engine = make_engine(&place, &host);
+  char yaml[1200];
+  snprintf(yaml, sizeof yaml, "%s%s", place.yaml, reload);
+  CHECK_CODE(f.engine_reload(engine, yaml, strlen(yaml), NULL, NULL), PHLOWER_OK);
+  CHECK_CODE(f.engine_start(engine, NULL), PHLOWER_OK);
+  CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  CHECK(read_stats(engine).invocations == 1);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+  return told.messages;
+}
+
+static void Host_IsLoggedToAsFarAsItAndTheConfigurationWant(void) {
+  CHECK(messages_of_a_takeover(NULL, "") > 0);
+  CHECK(messages_of_a_takeover(errors_alone, "") == 0);
+  CHECK(messages_of_a_takeover(NULL, "log:\n  level: error\n") == 0);
+}
+
 static void Drain_RefusesEmptiesAndKeepsToItsDeadline(void) {
   const Place place = new_place("");
   phlower_engine* const engine = started_engine(&place, NULL);
@@ -276,6 +337,11 @@ static void Drain_RefusesEmptiesAndKeepsToItsDeadline(void) {
   const phlower_stats stats = read_stats(engine);
   CHECK(stats.offered == 301 && stats.refused == 1 && stats.committed == 300);
   CHECK(stats.wal_bytes == 0);
+  CHECK_CODE(f.engine_stop(engine), PHLOWER_OK);
+  CHECK_CODE(f.engine_start(engine, NULL), PHLOWER_OK);
+  CHECK_CODE(f.engine_health(engine, &health), PHLOWER_OK);
+  CHECK(health.ready == 1); /* as before the drain */
+  CHECK_CODE(f.engine_submit(engine, 0, &late), PHLOWER_OK);
   CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
   remove_place(&place);
 }
@@ -288,7 +354,9 @@ int main(int argc, char** argv) {
   RUN(Handles_ThatAreNoneAreToldApart);
   RUN(Calls_InTheWrongOrderAreRefused);
   RUN(Reload_AppliesWhatCanChangeAndNamesTheRest);
+  RUN(Reload_OfTheRetentionHoldsForTheNextRead);
   RUN(Host_IsLoggedToWokenAndAskedForTheTime);
+  RUN(Host_IsLoggedToAsFarAsItAndTheConfigurationWant);
   RUN(Drain_RefusesEmptiesAndKeepsToItsDeadline);
   printf("1..%d\n", cases);
   return failed_cases != 0;

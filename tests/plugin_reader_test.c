@@ -52,6 +52,22 @@ static void Reader_AnswersBesideAnEngineAndAtRest(void) {
   remove_place(&place);
 }
 
+static void Reader_OfAFolderShowsWhatItsEngineKeeps(void) {
+  const Place kept = new_place("retention:\n  invocations: 500h\n");
+  phlower_engine* const engine = started_engine(&kept, NULL);
+  phlower_record old = make_record("old");
+  old.finished_at_ns -= 200 * 3600 * (int64_t)kSecond;
+  CHECK_CODE(f.engine_submit(engine, 0, &old), PHLOWER_OK);
+  CHECK_CODE(f.engine_flush(engine, 10 * kSecond, NULL), PHLOWER_OK);
+  Place place = kept;
+  *strstr(place.yaml, "retention:") = '\0'; /* who only asks need not know it */
+  phlower_reader* const reader = open_reader(&place);
+  CHECK(rows_of(reader) == 1);
+  CHECK_CODE(f.reader_close(reader), PHLOWER_OK);
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&kept);
+}
+
 static void Reader_SaysWhatItCannotDo(void) {
   const Place place = new_place("");
   phlower_reader* reader = NULL;
@@ -60,6 +76,10 @@ static void Reader_SaysWhatItCannotDo(void) {
   CHECK_CODE(f.reader_open(place.yaml, strlen(place.yaml), &reader, &err), PHLOWER_E_NOT_FOUND);
   CHECK(reader == NULL && strstr(err.message, place.folder) != NULL);
   CHECK_CODE(f.reader_open("store: {pth: x}", 15, &reader, &err), PHLOWER_E_CONFIG);
+  CHECK(err.line == 1 && err.column == 9);
+  /* Of what is no error of the configuration there is no line, whatever its text looks like. */
+  CHECK_CODE(f.reader_open("store: {path: 'no:12:7'}", 24, &reader, &err), PHLOWER_E_NOT_FOUND);
+  CHECK(strstr(err.message, "no:12:7") != NULL && err.line == 0 && err.column == 0);
   int seen = 0;
   CHECK_CODE(f.reader_get(NULL, "x", 1, count_visitor, &seen, NULL), PHLOWER_E_HANDLE);
   CHECK_CODE(f.reader_close(NULL), PHLOWER_OK);
@@ -111,6 +131,18 @@ static void spoil(const char* path) {
   close(file);
 }
 
+static uint64_t ticks_of(phlower_engine* engine) {
+  uint64_t values[256];
+  phlower_metric_desc desc = PHLOWER_METRIC_DESC_INIT;
+  for (uint32_t i = 0; f.metrics_describe(i, &desc) == PHLOWER_OK; ++i) {
+    if (strcmp(desc.name, "phlower_ticks_total") != 0) continue;
+    CHECK_CODE(f.engine_metrics_read(engine, values, i + 1), PHLOWER_OK);
+    return values[i];
+  }
+  CHECK(!"there is no figure of ticks");
+  return 0;
+}
+
 static void Health_OfAFailedEngineIsNotReady(void) {
   const Place place = new_place("  layout: single\n");
   phlower_engine* const engine = started_engine(&place, NULL);
@@ -134,6 +166,11 @@ static void Health_OfAFailedEngineIsNotReady(void) {
     code = f.engine_tick(engine, kSecond / 50, &tick);
   }
   CHECK_CODE(code, PHLOWER_E_CORRUPT);
+  for (int i = 0; i < 3; ++i) {
+    const uint64_t ticks = ticks_of(engine);
+    CHECK_CODE(f.engine_tick(engine, kSecond / 50, &tick), PHLOWER_E_CORRUPT);
+    CHECK(ticks_of(engine) == ticks); /* it works no more */
+  }
   CHECK_CODE(f.engine_health(engine, &health), PHLOWER_OK);
   CHECK(health.state == PHLOWER_HEALTH_FAILED && health.ready == 0);
   CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
@@ -145,6 +182,7 @@ int main(int argc, char** argv) {
   void* const library = load_plugin(argv[1], RTLD_NOW);
   if (library == NULL) return 1;
   RUN(Reader_AnswersBesideAnEngineAndAtRest);
+  RUN(Reader_OfAFolderShowsWhatItsEngineKeeps);
   RUN(Reader_SaysWhatItCannotDo);
   RUN(Reader_IsItsProcessesOwn);
   RUN(Health_OfAFailedEngineIsNotReady);

@@ -1,6 +1,7 @@
 /* Reads of the C ABI at the same time: what is found at once goes on beside what looks at rows one
  * by one, and nobody is forgotten when the engine ends. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <pthread.h>
 
 #include "support/plugin_host.h"
@@ -162,10 +163,37 @@ static void Stop_WaitsForReadsThatRunAndRefusesThoseThatWait(void) {
   remove_place(&place);
 }
 
+/* Files of this process in a folder. */
+static int open_files_in(const char* folder) {
+  int found = 0;
+  DIR* const files = opendir("/proc/self/fd");
+  CHECK(files != NULL);
+  for (const struct dirent* file = readdir(files); file != NULL; file = readdir(files)) {
+    char path[512] = "";
+    if (readlinkat(dirfd(files), file->d_name, path, sizeof path - 1) < 0) continue;
+    found += strncmp(path, folder, strlen(folder)) == 0;
+  }
+  closedir(files);
+  return found;
+}
+
+static void Stop_LeavesNoFileOpenThatWasRead(void) {
+  const Place place = new_place("");
+  phlower_engine* const engine = engine_with_rows(&place);
+  uint64_t bytes = 0;
+  CHECK_CODE(f.engine_get(engine, "a", 1, see, &bytes, NULL), PHLOWER_OK);
+  CHECK(open_files_in(place.folder) > 0);
+  CHECK_CODE(f.engine_stop(engine), PHLOWER_OK);
+  CHECK(open_files_in(place.folder) == 0); /* they can be moved, and their disk be unmounted */
+  CHECK_CODE(f.engine_destroy(engine), PHLOWER_OK);
+  remove_place(&place);
+}
+
 int main(int argc, char** argv) {
   if (argc != 2 || load_plugin(argv[1], RTLD_NOW | RTLD_LOCAL) == NULL) return 1;
   RUN(Reads_ThatAnIndexLeadsToGoOnBesideThoseThatLookAtRows);
   RUN(Stop_WaitsForReadsThatRunAndRefusesThoseThatWait);
+  RUN(Stop_LeavesNoFileOpenThatWasRead);
   printf("1..%d\n", cases);
   return failed_cases != 0;
 }
