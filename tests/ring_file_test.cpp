@@ -110,11 +110,15 @@ TEST_F(RingFile, WithADamagedHeaderIsMovedAwayAndReplaced) {
   EXPECT_TRUE(fs::exists(options_.path + ".bad"));
 }
 
-TEST_F(RingFile, OfAnotherVersionIsMovedAwayAndReplaced) {
+TEST_F(RingFile, OfAnotherVersionIsRefusedAndLeftAlone) {
   const RingId id = must_open()->id();
-  edit([](RingIdentity& identity) { identity.version = 77; }, true);
-  EXPECT_NE(must_open()->id(), id);
-  EXPECT_TRUE(fs::exists(options_.path + ".bad"));
+  edit([](RingIdentity& identity) { identity.version = kRingVersion + 1; }, true);
+  const Status refused = open().status();
+  EXPECT_EQ(refused.code(), Code::kVersion);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr(options_.path));
+  EXPECT_FALSE(fs::exists(options_.path + ".bad"));
+  edit([](RingIdentity& identity) { identity.version = kRingVersion; }, true);
+  EXPECT_EQ(must_open()->id(), id);
 }
 
 TEST_F(RingFile, ThatWasTruncatedIsMovedAwayAndReplaced) {

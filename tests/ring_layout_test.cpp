@@ -200,7 +200,7 @@ TEST(JudgeRing, DecidesByIdentityBootAndGeometry) {
   EXPECT_EQ(judge_ring(ok, wanted, wanted, here, true, false), FoundRing::kSalvage);
   EXPECT_EQ(judge_ring(ok, wanted, wanted, here, false, true), FoundRing::kSalvage);
   EXPECT_EQ(judge_ring(Status(Code::kCorrupt), {}, wanted, here, false, false), FoundRing::kBad);
-  EXPECT_EQ(judge_ring(Status(Code::kVersion), {}, wanted, here, false, false), FoundRing::kBad);
+  EXPECT_EQ(judge_ring(Status(Code::kVersion), {}, wanted, here, false, false), FoundRing::kRefuse);
   EXPECT_EQ(judge_ring(Status(Code::kNotOurs), {}, wanted, here, false, false), FoundRing::kRefuse);
   EXPECT_EQ(judge_ring(Status(Code::kIo), {}, wanted, here, false, false), FoundRing::kRefuse);
 }

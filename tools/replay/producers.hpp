@@ -83,13 +83,18 @@ class ProducerLoop {
         producer_ = *std::move(producer);
         return true;
       }
-      if (clock_.mono() > give_up) {
+      if (is_final(producer.status().code()) || clock_.mono() > give_up) {
         fail(producer.status());
         return false;
       }
       pause(Milliseconds(5));  // the engine has not made it yet
     }
     return false;
+  }
+
+  // No engine replaces such a file.
+  static bool is_final(Code code) {
+    return code == Code::kVersion || code == Code::kNotOurs || code == Code::kPermission;
   }
 
   void submit_once() {

@@ -14,6 +14,7 @@
 #include "phlower/ground/units.hpp"
 #include "phlower/history/retention.hpp"
 #include "phlower/segment/adopt.hpp"
+#include "phlower/segment/known_versions.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/settings.hpp"
 
@@ -26,8 +27,9 @@ class FolderPlan {
       : options_(options), pace_(pace), report_(report) {}
 
   /// What the options leave open is as the engine of this folder was told. Errors:
-  /// kInvalidArgument where that does not go together.
+  /// kInvalidArgument where that does not go together, kVersion.
   Status take_retention() {
+    if (Status known = check_known_versions(options_.path); !known.ok()) return known;
     auto catalog = Catalog::open(options_.path, false);
     if (!catalog.ok()) return catalog.status();
     const auto told = load_retention(catalog->db());

@@ -17,8 +17,10 @@ class FolderVerify {
   FolderVerify(const MaintenanceOptions& options, Pace& pace, MaintenanceReport& report)
       : options_(options), pace_(pace), report_(report) {}
 
-  /// OK also when it was stopped: the pace tells. kCorrupt: there is damage.
+  /// OK also when it was stopped: the pace tells. kCorrupt: there is damage. kVersion: nothing was
+  /// looked at.
   Status run() {
+    if (Status known = check_known_versions(options_.path); !known.ok()) return known;
     auto catalog = Catalog::open(options_.path, false);
     if (!catalog.ok()) return catalog.status();
     const std::vector<SegmentInfo> segments = catalog->segments();  // a copy: it changes below

@@ -166,9 +166,9 @@ inline FoundRing judge_ring(const Status& status, const RingIdentity& found,
                             bool in_doubt) {
   switch (status.code()) {
     case Code::kOk: break;
-    case Code::kVersion:
     case Code::kCorrupt: return FoundRing::kBad;
-    default: return FoundRing::kRefuse;  // not a ring: never touch what may be somebody's file
+    // Not a ring, or one of a later build: never touch what may be somebody's.
+    default: return FoundRing::kRefuse;
   }
   const bool usable = of_boot(found, boot) && same_geometry(found, wanted) && !retired && !in_doubt;
   return usable ? FoundRing::kAttach : FoundRing::kSalvage;

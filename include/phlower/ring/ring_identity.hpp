@@ -13,6 +13,7 @@
 
 #include "phlower/config/options.hpp"
 #include "phlower/ground/crc32c.hpp"
+#include "phlower/ground/later_build.hpp"
 #include "phlower/ground/lock_file.hpp"
 #include "phlower/ring/layout.hpp"
 #include "phlower/ring/process.hpp"
@@ -64,9 +65,7 @@ inline Status check_identity(const RingIdentity& found, std::uint64_t file_bytes
     return Status(Code::kNotOurs, "is not a Phlower ring");
   }
   if (found.version != kRingVersion) {
-    return Status(Code::kVersion, "is a ring of version " + std::to_string(found.version) +
-                                      ", this program reads version " +
-                                      std::to_string(kRingVersion));
+    return of_later_build("is a ring of", found.version, kRingVersion);
   }
   if (found.endian != kRingEndian) return Status(Code::kVersion, "is of another byte order");
   if (found.header_crc != identity_crc(found)) {

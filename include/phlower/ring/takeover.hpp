@@ -121,10 +121,10 @@ inline Result<std::unique_ptr<OpenRing>> attempt(const RingOptions& options,
 }  // namespace takeover_detail
 
 /// Opens or makes the ring at options.path for its consumer and takes the consumer's lock. A file
-/// of another boot or geometry becomes <path>.<ring id>.salvage, a damaged one or one of another
-/// version <path>.bad (the last one is kept). One in which another history was killed in the middle
-/// of a commit is set aside, too, and waits for that history. Errors: kBusy (names path and pid),
-/// kNotOurs (that file is left alone), kDiskFull, kInvalidArgument, kPermission, kIo, kUnsupported.
+/// of another boot or geometry becomes <path>.<ring id>.salvage, a damaged one <path>.bad (the last
+/// one is kept). One in which another history was killed in the middle of a commit is set aside,
+/// too, and waits for that history. Errors: kBusy (names path and pid), kNotOurs and kVersion (that
+/// file is left alone), kDiskFull, kInvalidArgument, kPermission, kIo, kUnsupported.
 inline Result<OpenRing> take_over_ring(const RingOptions& options, Durability durability,
                                        const RingHome& home, Clock& clock) {
   const auto wanted = wanted_identity(options, durability);

@@ -33,7 +33,7 @@ class AdoptedFile {
     // With locks: it was nobody else's when it was adopted, but whoever wrote it may come back.
     auto db = open_reader(path);
     if (!db.ok()) return db.status();
-    auto look = look_at_tables(*db);
+    auto look = open_detail::look_with(*db);
     if (!look.ok()) return look.status();
     std::unique_ptr<AdoptedFile> file(new AdoptedFile(*std::move(db)));
     file->has_positions_ = look->own_tables;

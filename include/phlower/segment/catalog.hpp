@@ -29,6 +29,7 @@ namespace phlower {
 class Catalog {
  public:
   static constexpr std::string_view kFile = "meta.db";
+  static constexpr int kVersion = 1;
 
   /// `write`: makes what is missing. Errors: kNotFound, kNotOurs, kVersion, and of SQLite.
   static Result<Catalog> open(const std::string& folder, bool write) {
@@ -187,7 +188,8 @@ class Catalog {
         "oldest_us INTEGER NOT NULL, newest_us INTEGER NOT NULL, closed_us INTEGER NOT NULL, "
         "row_count INTEGER NOT NULL, details INTEGER NOT NULL, bytes INTEGER NOT NULL, "
         "checksum INTEGER NOT NULL, path TEXT NOT NULL);"
-        "INSERT INTO phlower_state (key, whole) VALUES ('catalog_version', 1);";
+        "INSERT INTO phlower_state (key, whole) VALUES ('catalog_version', " +
+        std::to_string(kVersion) + ");";
     for (const std::string_view table : schema::kCreateOriginTables) {
       sql += table;
       sql += ";";
@@ -197,15 +199,14 @@ class Catalog {
 
   Status check_version() {
     const auto version = segment_file::fact(db_, "catalog_version", 0);
-    if (!version.ok() || *version == 0) {
+    if (!version.ok() || *version < 1) {
       if (version.ok() || (version.status().sqlite_code() & 0xff) == SQLITE_ERROR) {
         return Status(Code::kNotOurs, db_.path() + ": not the catalog of a Phlower history");
       }
       return version.status();
     }
-    if (*version == 1) return Status();
-    return Status(Code::kVersion, db_.path() + ": catalog version " + std::to_string(*version) +
-                                      "; this build reads version 1");
+    if (*version == kVersion) return Status();
+    return of_later_build(db_.path() + ": catalog", *version, kVersion);
   }
 
   Status note_version() {

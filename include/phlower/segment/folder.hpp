@@ -22,6 +22,7 @@
 #include "phlower/history/figures.hpp"
 #include "phlower/segment/catalog.hpp"
 #include "phlower/segment/folder_listener.hpp"
+#include "phlower/segment/known_versions.hpp"
 #include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/strangers.hpp"
@@ -42,11 +43,13 @@ class Folder {
 
   /// Opens or makes a data folder and repairs what a crash left of its files. `clock` and those who
   /// listen outlive it. Errors: kBusy when another engine has it, kNotOurs for a folder that is
-  /// something else, and of SQLite.
+  /// something else, kVersion for one of a later build, and of SQLite.
   static Result<std::unique_ptr<Folder>> open(const SegmentOptions& options, Clock& clock, Log log,
                                               Listeners listeners = {}) {
+    Status status = check_known_versions(options.store.path);
+    if (!status.ok()) return status;
     std::unique_ptr<Folder> folder(new Folder(options, clock, std::move(log), listeners));
-    Status status = folder->take();
+    status = folder->take();
     if (status.ok()) status = folder->recover();
     if (!status.ok()) return status;
     return folder;

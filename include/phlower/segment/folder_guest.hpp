@@ -9,16 +9,18 @@
 #include <vector>
 
 #include "phlower/segment/catalog.hpp"
+#include "phlower/segment/known_versions.hpp"
 #include "phlower/segment/pin_file.hpp"
 #include "phlower/segment/remove_job.hpp"
 #include "phlower/segment/verify.hpp"
 
 namespace phlower {
 
-/// Not thread safe. Blocks: on the disk. Errors: kPermission, and as of the catalog.
+/// Not thread safe. Blocks: on the disk. Errors: kPermission, kVersion, and as of the catalog.
 class FolderGuest {
  public:
   static Result<FolderGuest> open(const std::string& folder) {
+    if (Status known = check_known_versions(folder); !known.ok()) return known;
     auto catalog = Catalog::open(folder, true);
     if (!catalog.ok()) return catalog.status();
     return FolderGuest(*std::move(catalog));

@@ -11,6 +11,7 @@
 
 #include "phlower/ground/lock_file.hpp"
 #include "phlower/history/history.hpp"
+#include "phlower/segment/known_versions.hpp"
 #include "phlower/segment/settings.hpp"
 #include "phlower/segment/source_shelf.hpp"
 
@@ -27,6 +28,7 @@ class HistoryFolder {
   static Result<std::unique_ptr<HistoryFolder>> open(const std::string& folder,
                                                      OnDamage on_damage) {
     std::unique_ptr<HistoryFolder> made(new HistoryFolder());
+    if (Status known = check_known_versions(folder); !known.ok()) return known;
     auto catalog = Catalog::open(folder, false);
     if (!catalog.ok()) return catalog.status();
     made->catalog_.emplace(*std::move(catalog));

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "phlower/config/options.hpp"
+#include "phlower/ground/later_build.hpp"
 #include "phlower/ground/new_file.hpp"
 #include "phlower/ground/status.hpp"
 #include "phlower/segment/format/layout.hpp"
@@ -107,13 +108,13 @@ inline Status set_fact(sqlite::Statement& set, std::string_view key, std::int64_
 inline Status check_version(sqlite::Connection& db) {
   namespace ss = segment_schema;
   const auto version = fact(db, ss::kVersionKey, 0);
-  if (!version.ok()) {
-    if ((version.status().sqlite_code() & 0xff) != SQLITE_ERROR) return version.status();
+  const bool other = !version.ok() && (version.status().sqlite_code() & 0xff) == SQLITE_ERROR;
+  if (!version.ok() && !other) return version.status();
+  if (other || *version < 1) {
     return Status(Code::kNotOurs, db.path() + ": not a segment of a Phlower history");
   }
-  if (*version >= 1 && *version <= ss::kVersion) return Status();
-  return Status(Code::kVersion, db.path() + ": segment version " + std::to_string(*version) +
-                                    "; this build reads up to " + std::to_string(ss::kVersion));
+  if (*version <= ss::kVersion) return Status();
+  return of_later_build(db.path() + ": segment", *version, ss::kVersion);
 }
 
 /// Makes what an older build left to be written a segment of this version, or leaves it as it was.

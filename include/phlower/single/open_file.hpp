@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "phlower/config/options.hpp"
+#include "phlower/ground/later_build.hpp"
 #include "phlower/ground/new_file.hpp"
 #include "phlower/ground/real_path.hpp"
 #include "phlower/ground/status.hpp"
@@ -54,12 +55,23 @@ inline Status check_encoding(sqlite::Connection& db) {
   return Status(Code::kUnsupported, db.path() + ": its text is UTF-16; only UTF-8 is supported");
 }
 
-/// The tables of a file that was opened for reading.
+inline Status check_version(sqlite::Connection& db) {
+  const auto version = db.query_integer("SELECT whole FROM phlower_state WHERE key = '" +
+                                        std::string(schema::kVersionKey) + "'");
+  if (!version.ok()) return version.status();
+  if (*version <= schema::kVersion) return Status();
+  return of_later_build(db.path() + ": its Phlower tables are of", *version, schema::kVersion);
+}
+
+/// The tables of a file that was opened for reading. kVersion: a later build made them.
 inline Result<FileLook> look_with(sqlite::Connection& db) {
   auto look = look_at_tables(db);
   // In another encoding no name of a table was understood.
   Status encoding = check_encoding(db);
   if (encoding.code() == Code::kUnsupported) return encoding;
+  if (look.ok() && look->state_table) {
+    if (Status known = check_version(db); !known.ok()) return known;
+  }
   return look;
 }
 
@@ -79,16 +91,6 @@ inline Status check_one_name(const std::string& path) {
                 path + ": the file has " + std::to_string(names) +
                     " names (hard links), and its log would lie beside this one alone; remove the "
                     "others, or work on a copy");
-}
-
-inline Status check_version(sqlite::Connection& db) {
-  const auto version = db.query_integer("SELECT whole FROM phlower_state WHERE key = '" +
-                                        std::string(schema::kVersionKey) + "'");
-  if (!version.ok()) return version.status();
-  if (*version <= schema::kVersion) return Status();
-  return Status(Code::kVersion, db.path() + ": its Phlower tables are of version " +
-                                    std::to_string(*version) + "; this build knows " +
-                                    std::to_string(schema::kVersion));
 }
 
 }  // namespace open_detail
@@ -222,9 +224,6 @@ inline Result<OpenedFile> open_file(const StoreOptions& options, OpenMode mode) 
   if (!file.ok()) return file;
   if (mode != OpenMode::kEngine && file->kind == FileKind::kEmpty) {
     return Status(Code::kNotOurs, options.path + ": an empty file, not a Phlower history");
-  }
-  if (file->look.state_table) {
-    if (Status version = od::check_version(file->db); !version.ok()) return version;
   }
   if (reads) return file;
   Status ready = od::prepare_for_writing(*file, options, mode);
