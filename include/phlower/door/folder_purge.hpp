@@ -54,14 +54,15 @@ class FolderPurge {
   }
 
  private:
-  // Nobody has the folder: what is written is sealed too where its span is over.
+  // Nobody has the folder: what is written is sealed too where its span is over, and nothing comes
+  // for which a late segment would have to wait.
   Status purge_alone(SegmentedStore& store) {
     std::vector<SegmentInfo> before = store.segments().catalog().segments();
     for (const SegmentInfo& info : before) {
       if (plan_.has_expired(info)) plan_.announce(info);
     }
     for (int quiet = 0; quiet < 3 && !pace_.over();) {
-      const auto done = store.tend(pace_.clock().mono());
+      const auto done = store.tend(pace_.clock().mono() + writers_detail::kLateIdle);
       if (!done.ok()) return done.status();
       const bool busy =
           *done > 0 || store.segments().upkeep_waits() || store.segments().backlog_rows() > 0;
