@@ -142,9 +142,9 @@ TEST_F(HistoryMerge, CountsNoRowInWhichItWasStopped) {
     const auto part = history().count(query, false);
     ASSERT_TRUE(part.ok());
     EXPECT_FALSE(part->whole());
+    if (part->looked_back_to_us == std::numeric_limits<std::int64_t>::max()) continue;
     Query later;  // what it says that it looked at is counted
     later.from_us = part->looked_back_to_us + 1;
-    if (part->looked_back_to_us == std::numeric_limits<std::int64_t>::max()) continue;
     EXPECT_GE(sum_of(*part), sum_of(*history().count(later, false))) << patience;
   }
 }
