@@ -312,6 +312,36 @@ class SlowClients(HttpTest):
             wait_for("the cut", lambda: self.rig.metric("phlower_agent_http_cut_total") > before)
 
 
+class Connections(unittest.TestCase):
+    def setUp(self):
+        self.rig = AgentRig(AGENT, LIBRARY, QUERY)
+        self.addCleanup(self.rig.close)
+
+    def connect(self, data=b""):
+        s = socket.create_connection(("127.0.0.1", self.rig.port), timeout=WAIT)
+        self.addCleanup(s.close)
+        s.sendall(data)
+        return s
+
+    def test_one_too_many_takes_the_place_of_the_one_that_has_sent_its_request_for_longest(self):
+        self.rig.options["http"].update(connections_max=8, timeout="60s")
+        self.rig.start()
+        slow = [self.connect(b"GET /livez HTTP/1.1\r\nX-Slow: ") for _ in range(8)]
+        self.assertEqual(self.rig.get("/livez")[0], 200)
+        self.assertEqual(slow[0].recv(100), b"")
+        self.assertGreater(self.rig.metric("phlower_agent_http_cut_total"), 0)
+        slow[-1].sendall(b"over\r\n" + HOST + CLOSE + b"\r\n")
+        self.assertIn(b" 200 ", slow[-1].recv(65536).split(b"\r\n")[0])
+
+    def test_one_that_asks_for_nothing_more_ends_without_being_counted_as_cut(self):
+        self.rig.options["http"]["timeout"] = "200ms"
+        self.rig.start()
+        s = self.connect(b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n")
+        with s.makefile("rb") as f:
+            self.assertIn(b" 200 ", f.read().split(b"\r\n")[0])  # to the end of the connection
+        self.assertEqual(self.rig.metric("phlower_agent_http_cut_total"), 0)
+
+
 class Token(unittest.TestCase):
     def setUp(self):
         self.rig = AgentRig(AGENT, LIBRARY, QUERY)

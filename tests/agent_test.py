@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -185,6 +186,54 @@ class Life(AgentTest):
         self.assertIn("phlower_too_old_total 2", self.rig.get("/metrics")[1])
         self.assertEqual(agent.end(), 0)
         agent.wait_said(r"3 committed, .*; 2 were past their retention when they came, and are not stored")
+
+    def test_a_page_ends_at_its_size_and_the_next_one_goes_on_there(self):
+        self.rig.engine["record"] = {"max": "64KiB", "args_max": "40KiB"}
+        self.rig.engine["ring"].update(size="16MiB", chunk="256KiB")
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        self.rig.start()
+        s = self.client()
+        s.sendall("".join(record(i, args="y" * 40_000) for i in range(150)).encode())
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(json.loads(s.makefile().readline())["accepted"], 150)
+        wait_for("the commit", lambda: self.rig.json("/healthz")[1]["records"]["committed"] == 150)
+        first = self.rig.json("/search?limit=1000")[1]
+        self.assertEqual(first["stopped"], "size")
+        self.assertLess(len(first["records"]), 150)
+        rest = self.rig.json("/search?limit=1000&after=" + first["next"])[1]
+        self.assertEqual((rest["stopped"], rest["next"]), ("end", None))
+        ids = [row["task_id"] for row in first["records"] + rest["records"]]
+        self.assertEqual(ids, [f"task-{i:06}" for i in reversed(range(150))])
+
+    def test_while_it_waits_for_room_at_its_end_it_answers_and_is_not_ready(self):
+        self.rig.engine["store"]["layout"] = "single"
+        self.rig.engine["ring"].update(size="1MiB", chunk="64KiB", high_water="25%")
+        self.rig.options["loop"] = {"drain_deadline": f"{WAIT}s"}
+        self.rig.options["socket"] = {"path": self.rig.path("sock")}
+        agent = self.rig.start()
+        holder = sqlite3.connect(self.rig.data, isolation_level=None)
+        self.addCleanup(holder.close)
+        holder.execute("BEGIN IMMEDIATE")  # nothing can be committed
+        s = self.client()
+        s.setblocking(False)
+        rest = "".join(record(i, args="y" * 600) for i in range(1000)).encode()
+
+        def full():
+            nonlocal rest
+            try:
+                rest = rest[s.send(rest):]
+            except BlockingIOError:
+                pass
+            return self.rig.metric("phlower_agent_waits_total", "socket") > 0
+        wait_for("a full ring", full)
+        self.assertEqual(self.rig.json("/readyz"), (200, {"ready": True, "draining": False}))
+        agent.process.send_signal(signal.SIGTERM)
+        agent.wait_said("ends: asked to by a signal")
+        wait_for("the news", lambda: self.rig.json("/readyz") == (503, {"ready": False, "draining": True}))
+        self.assertTrue(self.rig.json("/healthz")[1]["draining"])
+        self.assertEqual(self.rig.get("/livez")[0], 200)
+        holder.execute("ROLLBACK")
+        self.assertEqual(agent.process.wait(WAIT), 0)
 
     def test_ids_of_a_kilobyte_are_rows_and_answers_and_longer_ones_are_not(self):
         self.rig.options["socket"] = {"path": self.rig.path("sock")}

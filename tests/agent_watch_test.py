@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import shutil
+import signal
+import sqlite3
 import sys
 import time
 import unittest
@@ -84,6 +86,25 @@ class Watch(unittest.TestCase):
         health = wait_for("the reason", degraded)
         self.assertIn("redis: nothing is heard on", health["reasons"][0])
         self.assertEqual(health["sources"], [{"name": "redis", "connected": True, "last_event_s": None, "workers": 0}])
+
+    def test_who_ends_has_no_complaint_that_a_broker_is_away(self):
+        self.rig.engine["store"]["layout"] = "single"
+        self.rig.options["loop"] = {"drain_deadline": "60s"}
+        agent = self.listen_to(self.redis)
+        holder = sqlite3.connect(self.rig.data, isolation_level=None)
+        self.addCleanup(holder.close)
+        holder.execute("BEGIN IMMEDIATE")  # nothing can be committed
+        ended = enveloped(type="task-succeeded", hostname="w@a", uuid="u", runtime=1.0, result="0")
+        self.publish(self.redis, [("/0.celeryev/task.multi", ended)])
+        self.wait_messages(1)
+        self.redis.stop()
+        reasons = lambda: " ".join(self.rig.json("/healthz")[1]["reasons"])
+        wait_for("the complaint", lambda: "redis: not subscribed" in reasons())
+        agent.process.send_signal(signal.SIGTERM)
+        wait_for("the end's beginning", lambda: self.rig.json("/healthz")[1]["draining"])
+        self.assertNotIn("not subscribed", reasons())
+        holder.execute("ROLLBACK")
+        self.assertEqual(agent.process.wait(60), 0)
 
     def test_a_worker_that_runs_tasks_without_events_is_named_once(self):
         redis = self.redis

@@ -13,6 +13,7 @@
 #include "agent/host/errands.hpp"
 #include "agent/source/source.hpp"
 #include "phlower/ground/clock.hpp"
+#include "phlower/ground/status.hpp"
 #include "phlower/record/record.hpp"
 
 namespace phlower::agent {
