@@ -212,8 +212,13 @@ class FolderTools(unittest.TestCase):
             byte = f.read(1)
             f.seek(-1, os.SEEK_CUR)
             f.write(bytes([byte[0] ^ 4]))
+        copy = self.data + "-2"
+        shutil.copytree(self.data, copy)
         done = self.run_tool(PURGE, "--verify", self.data, code=1)
         self.assertIn(f"inv-{seq}.db", done.stderr)
+        quiet = self.run_tool(PURGE, "--verify", "--quiet", copy, code=1)
+        self.assertEqual(quiet.stdout, "")
+        self.assertEqual(quiet.stderr.replace(copy, self.data), done.stderr, "damage is told in any case")
         self.assertTrue(os.path.exists(os.path.join(self.data, "quarantine", f"inv-{seq}.db")))
         self.run_tool(PURGE, "--verify", self.data)
 
@@ -233,6 +238,23 @@ class FolderTools(unittest.TestCase):
         time.sleep(1.2)
         follower.send_signal(signal.SIGINT)
         self.assertEqual(len(follower.communicate(timeout=20)[0].splitlines()), 1 + 3)  # a head
+
+    def test_follows_what_is_new_from_a_cursor_too(self):
+        self.replay("--rate", "200", "--records", "50", "--quiet")
+        after = json.loads(self.query("list", "--limit", "47").stdout)["next"]
+        with open(os.path.join(self.dir, "followed"), "w+") as out:
+            follower = subprocess.Popen([QUERY, "list", "--data", self.data, "--follow", "--after", after,
+                                         "--limit", "3", "--json"], stdout=out)
+            self.addCleanup(follower.kill)
+            time.sleep(0.6)
+            self.replay("--rate", "200", "--records", "20", "--quiet")
+            time.sleep(0.8)
+            follower.send_signal(signal.SIGINT)
+            self.assertEqual(follower.wait(20), 0)
+            out.seek(0)
+            followed = {json.loads(line)["task_id"] for line in out}
+        whole = [row["task_id"] for row in self.export()]
+        self.assertLessEqual(set(whole[:20]), followed, "what came since")
 
     def test_adopts_a_file_and_lets_it_go_or_rescues_its_newest_hours(self):
         old = self.old_file()

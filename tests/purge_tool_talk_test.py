@@ -32,6 +32,13 @@ class Configuration(PurgeToolCase):
                       "--details-older-than", "60h")
         self.assertEqual(content(self.db), left)
 
+    def test_that_keeps_for_ever_gives_way_to_an_age_that_is_named(self):
+        make(self.db, "single", made_rows(500))
+        left = reference(self.db, "single")
+        for_ever = self.path("ever.yaml", "retention:\n  keep_forever: true\n")
+        self.run_tool(self.db, "--config", for_ever, "--invocations-older-than", "120h")
+        self.assertEqual(content(self.db), left)
+
     def test_of_the_example_file_purges_as_no_file_does(self):
         make(self.db, "single", made_rows(500))
         left = reference(self.db, "single")

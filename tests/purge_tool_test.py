@@ -101,7 +101,9 @@ class Deletes(PurgeToolCase):
             self.assertFalse(self.json_of(out)["done"])
             self.assertGreater(full, len(left[1]))
             self.assert_sound()
-        self.assertTrue(self.json_of(self.run_tool(self.db, "--json").stdout)["done"])
+        result = self.json_of(self.run_tool(self.db, "--json").stdout)
+        self.assertTrue(result["done"])
+        self.assertNotIn("time_up", result)
         self.assertEqual(content(self.db), left)
 
     def test_stops_after_max_time(self):
@@ -111,7 +113,8 @@ class Deletes(PurgeToolCase):
         done = self.run_tool(self.db, "--slice", "1ms", "--duty", "10%", "--max-time", "100ms",
                              "--json", code=3)
         self.assertIn("--max-time 100ms", done.stderr)
-        self.assertFalse(self.json_of(done.stdout)["done"])
+        result = self.json_of(done.stdout)
+        self.assertEqual((result["done"], result["time_up"]), (False, True))
         self.assertGreater(len(content(self.db)[0]), len(left[0]))
 
 
