@@ -212,7 +212,10 @@ class EngineLife {
 TEST(EngineSimulation, KeepsEveryAcceptedRecordOnceFromAnySeed) {
   const char* given = std::getenv("PHLOWER_SEED");
   const std::uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
-  const std::uint64_t last = given != nullptr ? first : first + 11;
+  const char* last_given = std::getenv("PHLOWER_SEED_LAST");
+  const std::uint64_t last = last_given != nullptr ? std::strtoull(last_given, nullptr, 10)
+                             : given != nullptr    ? first
+                                                   : first + 11;
   std::uint64_t refused = 0;
   std::uint64_t failures = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
