@@ -8,6 +8,7 @@
 #include "phlower/celery/message.hpp"
 #include "phlower/celery/task_history.hpp"
 #include "phlower/celery/task_index.hpp"
+#include "phlower/columns/blob.hpp"
 #include "phlower/config/config_errors.hpp"
 #include "phlower/config/live_options.hpp"
 #include "phlower/config/nearest.hpp"
