@@ -48,7 +48,7 @@ LIBRARIES = {
     "yaml-cpp": (r"yaml-cpp/", ["include/phlower/config/options_yaml.hpp"]),
     "Boost": (r"boost/", ["include/phlower/ring/mapping.hpp", "bench/"]),
     "SQLite": (r"sqlite3(ext)?\.h", ["include/phlower/sqlite/sqlite.hpp"]),
-    "zstd": (r"zstd\.h|zdict\.h", ["include/phlower/segment/format/zstd.hpp"]),
+    "zstd": (r"zstd\.h|zdict\.h", ["include/phlower/ground/zstd.hpp"]),
     "xxHash": (r"xxhash\.h|xxh3\.h", ["include/phlower/ground/checksum.hpp"]),
     "nlohmann json": (r"nlohmann/", ["tools/cli/json_out.hpp", "tests/support/json_oracle.hpp"]),
     "hiredis": (r"hiredis", ["tools/agent/broker/redis_protocol.hpp"]),

@@ -7,11 +7,11 @@
 #include <set>
 
 #include "phlower/ground/random.hpp"
+#include "phlower/ground/zstd.hpp"
 #include "phlower/history/query.hpp"
 #include "phlower/segment/format/details_block.hpp"
 #include "phlower/segment/format/filter.hpp"
 #include "phlower/segment/format/id_pages.hpp"
-#include "phlower/segment/format/zstd.hpp"
 #include "phlower/segment/rotation.hpp"
 #include "phlower/segment/segment_file.hpp"
 #include "support/temp_dir.hpp"

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "phlower/ground/zstd.hpp"
 #include "phlower/segment/format/details_block.hpp"
 #include "phlower/segment/format/layout.hpp"
-#include "phlower/segment/format/zstd.hpp"
 #include "phlower/sqlite/sqlite.hpp"
 
 namespace phlower {

@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "phlower/ground/zstd.hpp"
 #include "phlower/segment/format/details_block.hpp"
-#include "phlower/segment/format/zstd.hpp"
 #include "phlower/segment/segment_writer.hpp"
 
 namespace phlower {

@@ -1,4 +1,4 @@
-// Compression of details. The only header that includes zstd.h.
+// Compression of texts, of which a file has many alike. The only header that includes zstd.h.
 #pragma once
 
 #include <zstd.h>
@@ -63,14 +63,15 @@ class Decompressor {
     if (context_ == nullptr) return Status(Code::kIo, "zstd: no memory");
     const unsigned long long size = ZSTD_getFrameContentSize(frame.data(), frame.size());
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > max_bytes) {
-      return Status(Code::kCorrupt, "a block of details that is none");
+      return Status(Code::kCorrupt, "no zstd frame that says its size, of at most " +
+                                        std::to_string(max_bytes) + " bytes");
     }
     ZSTD_DCtx_refDDict(context_.get(), dictionary_.get());
     out.resize(static_cast<std::size_t>(size));
     const std::size_t bytes =
         ZSTD_decompressDCtx(context_.get(), out.data(), out.size(), frame.data(), frame.size());
     if (ZSTD_isError(bytes) != 0 || bytes != size) {
-      return Status(Code::kCorrupt, "a block of details does not decompress");
+      return Status(Code::kCorrupt, "a zstd frame that does not decompress");
     }
     return Status();
   }
