@@ -55,7 +55,7 @@ struct SegmentInfo {
   std::uint64_t details = 0;   // rows with details
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // of an adopted file that expires: its file_mark
-  std::string path;  // of an adopted file; empty: the usual name
+  std::string path;            // of an adopted file; empty: the usual name
 
   bool operator==(const SegmentInfo&) const = default;
   bool open_for_writing() const noexcept {
