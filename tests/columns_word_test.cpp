@@ -145,6 +145,14 @@ TEST(WordColumn, RefusesWordsThatTheSegmentDoesNotHave) {
   EXPECT_EQ(status.message(), "column of member 9: word 2, of a table of 2");
 }
 
+TEST(WordColumn, HasNoTextsWithoutWords) {
+  WrittenColumn numbers = testing::write_numbers({1, 2});
+  numbers.blob[1] = kColumnTexts;
+  testing::sign(numbers.blob);
+  EXPECT_EQ(testing::words_by_parts(numbers.blob, 9).status().message(),
+            "column of member 7: texts in a column of numbers");
+}
+
 TEST(WordColumn, IsNotOneOfNumbers) {
   const WrittenColumn written = write_words({1, 2, 2}, {});
   EXPECT_EQ(NumberColumn::of_blob(written.blob).status().code(), Code::kUnsupported);

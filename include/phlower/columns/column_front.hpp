@@ -95,6 +95,9 @@ class ColumnFront {
   /// column of its kind has, so that nobody makes room for what it claims.
   static Result<std::size_t> bytes_of(const BlobHead& head) {
     const bool words = (head.flags & kColumnWords) != 0;
+    if (!words && (head.flags & kColumnTexts) != 0) {
+      return corrupt_column(head.member, "texts in a column of numbers");
+    }
     const std::uint32_t most = words ? kDictionaryMax : blocks_of(head.count);
     const std::size_t section = !words ? kBlockHeadBytes * std::size_t{head.entries}
                                        : ((head.flags & kColumnTexts) != 0 ? kTextsHeadBytes : 0) +
