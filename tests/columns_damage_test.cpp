@@ -153,6 +153,34 @@ TEST(DamagedColumn, OfManyFlippedBitsNeverReadsBeyondItself) {
   }
 }
 
+TEST(DamagedColumn, HasAHeadOfUpperHalvesForEachWideBlockAndNoOther) {
+  // Of the second block the upper halves are all the same: they have a head and no bytes.
+  Numbers rows(512, 0);
+  rows.insert(rows.end(), 10, std::int64_t{1} << 40);
+  std::string blob = testing::write_numbers(rows).blob;
+  const std::size_t flags_at = kBlobHeadBytes + 2 * kBlockHeadBytes + 1;
+  ASSERT_EQ(blob[flags_at], kBlockWide);
+  blob[flags_at] = 0;
+  testing::sign(blob);
+  EXPECT_EQ(NumberColumn::of_blob(blob).status().message(),
+            "column of member 7: 1 wide blocks, found 0");
+  blob[flags_at] = kBlockWide;
+  blob[flags_at - kBlockHeadBytes] = kBlockWide;
+  testing::sign(blob);
+  EXPECT_EQ(NumberColumn::of_blob(blob).status().message(),
+            "column of member 7: block 1: wide, without a head of its upper halves");
+}
+
+TEST(DamagedColumn, HasNoUnknownRowsBehindItsLast) {
+  std::string blob = testing::write_numbers({1, std::nullopt, 3}).blob;
+  const std::size_t bits_at = kBlobHeadBytes + kBlockHeadBytes;
+  ASSERT_EQ(blob[bits_at], 0b10);
+  blob[bits_at] = 0b1010;
+  testing::sign(blob);
+  EXPECT_EQ(testing::numbers_by_parts(blob).status().message(),
+            "column of member 7: block 0: row 3 of 3 is unknown");
+}
+
 TEST(DamagedColumn, IsToldWithItsMemberAndItsBlock) {
   std::string blob = number_blobs()[1];
   blob[kBlobHeadBytes + kBlockHeadBytes] = 33;  // the width of block 1

@@ -37,7 +37,9 @@ void expect_back(const Rows& rows, const std::vector<std::string>& texts, std::u
   ASSERT_TRUE(column.ok()) << column.status().message();
   std::uint32_t codes[kBlockValues];
   for (std::uint32_t row = 0; row < column->rows(); ++row) {
-    if (row % kBlockValues == 0) ASSERT_TRUE(column->block(row / kBlockValues, codes).ok());
+    if (row % kBlockValues == 0) {
+      ASSERT_TRUE(column->block(row / kBlockValues, codes).ok());
+    }
     const auto code = column->at(row);
     ASSERT_TRUE(code.ok() && *code == codes[row % kBlockValues]) << row;
     if (*code < column->dictionary().words().size()) {
@@ -143,6 +145,15 @@ TEST(WordColumn, RefusesWordsThatTheSegmentDoesNotHave) {
   const Status status = WordColumn::of_blob(written.blob, 2).status();
   EXPECT_EQ(status.code(), Code::kCorrupt);
   EXPECT_EQ(status.message(), "column of member 9: word 2, of a table of 2");
+}
+
+TEST(WordColumn, HasNoWordTwice) {
+  WrittenColumn written = write_words({1, 2, 2}, {});
+  ASSERT_EQ(written.blob.substr(kBlobHeadBytes, 4), std::string("\2\0\1\0", 4));
+  written.blob[kBlobHeadBytes + 2] = 2;
+  testing::sign(written.blob);
+  EXPECT_EQ(WordColumn::of_blob(written.blob, 3).status().message(),
+            "column of member 9: word 2 twice");
 }
 
 TEST(WordColumn, HasNoTextsWithoutWords) {
