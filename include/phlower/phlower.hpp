@@ -83,6 +83,7 @@
 #include "phlower/record/codec.hpp"
 #include "phlower/record/fields.hpp"
 #include "phlower/record/limits.hpp"
+#include "phlower/record/packed_id.hpp"
 #include "phlower/record/record.hpp"
 #include "phlower/record/ring_position.hpp"
 #include "phlower/ring/consumer.hpp"
