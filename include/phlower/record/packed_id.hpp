@@ -32,13 +32,6 @@ class PackedId {
     id.uuid_ = true;
     return id;
   }
-  /// An id that was stored as text, whatever it looks like.
-  static PackedId of_text(std::string_view text) noexcept {
-    PackedId id;
-    id.text_ = text;
-    return id;
-  }
-
   bool is_uuid() const noexcept { return uuid_; }
 
   /// The 16 bytes or the text. Valid while this and its text live.
