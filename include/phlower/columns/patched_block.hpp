@@ -89,18 +89,21 @@ namespace patch_detail {
 
 struct Patch {
   std::uint32_t place = 0;
-  std::uint32_t upper = 0;  // where it belongs in the number
+  std::uint32_t bits = 0;  // those above the width
 };
 
-/// kCorrupt where the bits do not fit above the width.
-inline Result<Patch> read_patch(std::string_view block, const BlockShape& shape,
-                                std::size_t index) {
+inline Patch patch_at(std::string_view block, const BlockShape& shape, std::size_t index) noexcept {
   const auto raw = load_number<std::uint32_t>(block, packed_bytes(shape.width) + 4 * index);
-  const std::uint32_t value = raw >> kPatchPlaceBits;
-  if (std::bit_width(value) + shape.width > kPackWidthMax) {
-    return Status(Code::kCorrupt, "patch " + std::to_string(index) + " of more than 32 bits");
-  }
-  return Patch{raw & kPatchPlaceMask, value << shape.width};
+  return {raw & kPatchPlaceMask, raw >> kPatchPlaceBits};
+}
+
+/// Whether the bits have room above the width.
+inline bool fits(const Patch& patch, const BlockShape& shape) noexcept {
+  return std::bit_width(patch.bits) + shape.width <= kPackWidthMax;
+}
+
+inline Status too_wide(std::size_t index) {
+  return {Code::kCorrupt, "patch " + std::to_string(index) + " of more than 32 bits"};
 }
 
 inline Status wrong_size(std::string_view block, const BlockShape& shape) {
@@ -118,15 +121,15 @@ inline Status read_block(std::string_view block, const BlockShape& shape, std::u
   unpack_block(block.data(), shape.width, values);
   std::uint32_t next = 0;
   for (std::size_t i = 0; i < shape.patches; ++i) {
-    const auto patch = patch_detail::read_patch(block, shape, i);
-    if (!patch.ok()) return patch.status();
-    if (patch->place < next || patch->place >= rows) {
+    const auto patch = patch_detail::patch_at(block, shape, i);
+    if (!patch_detail::fits(patch, shape)) return patch_detail::too_wide(i);
+    if (patch.place < next || patch.place >= rows) {
       return {Code::kCorrupt, "patch " + std::to_string(i) + " for place " +
-                                  std::to_string(patch->place) + ", not in " +
-                                  std::to_string(next) + " to " + std::to_string(rows)};
+                                  std::to_string(patch.place) + ", not in " + std::to_string(next) +
+                                  " to " + std::to_string(rows)};
     }
-    next = patch->place + 1;
-    values[patch->place] |= patch->upper;
+    next = patch.place + 1;
+    values[patch.place] |= patch.bits << shape.width;
   }
   return Status();
 }
@@ -137,9 +140,10 @@ inline Result<std::uint32_t> read_one(std::string_view block, const BlockShape& 
   if (block.size() != shape.bytes()) return patch_detail::wrong_size(block, shape);
   const std::uint32_t low = unpack_one(block.data(), shape.width, place);
   for (std::size_t i = 0; i < shape.patches; ++i) {
-    const auto patch = patch_detail::read_patch(block, shape, i);
-    if (!patch.ok()) return patch.status();
-    if (patch->place == place) return low | patch->upper;
+    const auto patch = patch_detail::patch_at(block, shape, i);
+    if (patch.place != place) continue;
+    if (!patch_detail::fits(patch, shape)) return patch_detail::too_wide(i);
+    return low | patch.bits << shape.width;
   }
   return low;
 }

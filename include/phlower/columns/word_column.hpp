@@ -186,8 +186,10 @@ inline Status read_codes(const ColumnFront& front, std::uint32_t block, std::str
   if (status.ok()) {
     const auto least = static_cast<std::uint32_t>(head.least);
     std::uint32_t most = 0;
-    for (std::uint32_t i = 0; i < kBlockValues; ++i) row_codes[i] += least;
-    for (std::uint32_t i = 0; i < rows; ++i) most = std::max(most, row_codes[i]);
+    for (std::uint32_t i = 0; i < rows; ++i) {
+      row_codes[i] += least;
+      most = std::max(most, row_codes[i]);
+    }
     status = word_detail::check_code(most, codes);
   }
   return status.ok() ? status : ColumnFront::of_block(front.head().member, block, status);
