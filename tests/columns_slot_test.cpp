@@ -219,6 +219,31 @@ TEST(Slot, IsNotBelievedWhenItIsCutOrHasBytesBehind) {
   EXPECT_EQ(Slot::open(testing::resealed(whole + '\0')).status().code(), Code::kCorrupt);
 }
 
+TEST(Slot, IsNotBelievedWhereItsTableSaysWhatCannotBe) {
+  const std::string good = slot_of({.count = 2,
+                                    .ids = {"a", "b"},
+                                    .numbers = {{3, {kOwnText, 0}}},
+                                    .texts = {{3, {"own"}}},
+                                    .outdone = {1}});
+  ASSERT_TRUE(Slot::open(good).ok());
+  const auto with = [&](std::size_t at, char byte) {
+    std::string blob = good;
+    blob[at] = byte;
+    return Slot::open(testing::resealed(blob)).status().code();
+  };
+  const std::size_t texts_at = good.size() - 4 - 3 - 4;
+  EXPECT_EQ(with(texts_at, 2), Code::kCorrupt) << "a text that is shorter than its bytes";
+  EXPECT_EQ(with(texts_at, 9), Code::kCorrupt) << "a text that ends behind its bytes";
+  EXPECT_EQ(with(texts_at - 4, 2), Code::kCorrupt) << "more texts than rows want one";
+  EXPECT_EQ(with(kBlobHeadBytes + kSlotEntryBytes, 0), Code::kCorrupt) << "the texts' numbers gone";
+  EXPECT_EQ(with(kBlobHeadBytes, 9), Code::kCorrupt) << "members out of order";
+  EXPECT_EQ(with(kBlobHeadBytes + kSlotEntryBytes + 3, 3), Code::kCorrupt) << "three bytes wide";
+  std::string more = good;
+  more[8] = 3;
+  EXPECT_EQ(Slot::open(testing::resealed(more + std::string(8, 1))).status().code(), Code::kCorrupt)
+      << "more outdone rows than rows";
+}
+
 TEST(RowMembers, AreTheFieldsOfRowsUnderTheirPlacesAndThreeMore) {
   const auto members = row_members();
   std::map<std::string_view, RowMember> by_name;
