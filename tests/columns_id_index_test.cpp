@@ -322,7 +322,9 @@ void use(Pages& pages) {
       EXPECT_LT(row, pages.shape.rows);
       return false;
     });
-    if (!found.ok()) EXPECT_NE(found.status().code(), Code::kIo) << found.status().message();
+    if (!found.ok()) {
+      EXPECT_NE(found.status().code(), Code::kIo) << found.status().message();
+    }
   }
   IndexedRows rows(pages.shape, pages);
   Pages copy = pages;
@@ -341,7 +343,9 @@ TEST(IdIndex, LeadsNowhereWhateverBitOfAPageIsTurned) {
                       SCOPED_TRACE(what);
                       Pages pages = good;
                       pages.filters[0] = blob;
-                      if (!sealed) EXPECT_EQ(pages.filter(0).status().code(), Code::kCorrupt);
+                      if (!sealed) {
+                        EXPECT_EQ(pages.filter(0).status().code(), Code::kCorrupt);
+                      }
                       use(pages);
                     });
     each_bit_turned(good.row_parts[0], [&](const std::string& blob, bool, const std::string& what) {

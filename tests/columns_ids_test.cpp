@@ -173,7 +173,9 @@ TEST(IdColumn, LeadsNowhereWhateverBitIsTurned) {
     each_bit_turned(id_blob(ids),
                     [](const std::string& blob, bool sealed, const std::string& what) {
                       SCOPED_TRACE(what);
-                      if (!sealed) EXPECT_EQ(IdColumn::open(blob).status().code(), Code::kCorrupt);
+                      if (!sealed) {
+                        EXPECT_EQ(IdColumn::open(blob).status().code(), Code::kCorrupt);
+                      }
                       read_ids_if_believed(blob);
                     });
   }

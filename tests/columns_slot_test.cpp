@@ -21,10 +21,10 @@ constexpr std::int64_t kGreatest = std::numeric_limits<std::int64_t>::max();
 /// What a slot is made from.
 struct SlotRows {
   std::uint32_t count = 0;
-  std::vector<std::string> ids;
-  std::map<std::uint16_t, SlotNumbers> numbers;
-  std::map<std::uint16_t, std::vector<std::string>> texts;
-  std::vector<std::uint32_t> outdone;
+  std::vector<std::string> ids = {};
+  std::map<std::uint16_t, SlotNumbers> numbers = {};
+  std::map<std::uint16_t, std::vector<std::string>> texts = {};
+  std::vector<std::uint32_t> outdone = {};
 };
 
 std::string slot_of(const SlotRows& rows) {
@@ -204,8 +204,9 @@ TEST(Slot, LeadsNowhereWhateverBitIsTurned) {
   testing::each_bit_turned(slot_of(some_rows(random, 3)),
                            [](const std::string& blob, bool sealed, const std::string& what) {
                              SCOPED_TRACE(what);
-                             if (!sealed)
+                             if (!sealed) {
                                EXPECT_EQ(Slot::open(blob).status().code(), Code::kCorrupt);
+                             }
                              read_slot_if_believed(blob);
                            });
 }
