@@ -195,6 +195,27 @@ TEST(IdColumn, IsNotBelievedWhenItIsCutOrHasBytesBehind) {
   }
 }
 
+// One id is read without the checksum: what the groups say is held against the column.
+TEST(IdColumn, OfPiecesIsNotTakenFromOtherRowsWhereAGroupSaysWhatCannotBe) {
+  std::vector<std::string> ids(66, "00000000-0000-1000-8000-000000000000");
+  ids[0] = std::string("\1\0 reads as a length", 20);
+  const std::string good = id_blob(ids);
+  const auto read = [&](const std::string& group) {
+    std::string blob = good;
+    blob.replace(kBlobHeadBytes + kIdGroupBytes, group.size(), group);
+    const auto head = read_id_head(std::string_view(blob).substr(0, kBlobHeadBytes));
+    std::string text;
+    return read_id(*head, blob.size(), 65, Pieces{blob}, text).status().code();
+  };
+  const auto group = [](char uuids, char uuids_before) {
+    return std::string{uuids, 0, 0, 0, 0, 0, 0, 0, uuids_before, 0, 0, 0, 0, 0, 0, 0};
+  };
+  EXPECT_EQ(read(group(3, 63)), Code::kOk);
+  EXPECT_EQ(read(group(3, 64)), Code::kCorrupt) << "more UUIDs than there are";
+  EXPECT_EQ(read(group(1, 63)), Code::kCorrupt) << "the second of one text";
+  EXPECT_EQ(read(group(0, 65)), Code::kCorrupt) << "more UUIDs before it than rows";
+}
+
 TEST(IdColumn, OfALaterBuildIsUnsupportedAndNotCorrupt) {
   std::string blob = id_blob({"a"});
   blob[1] = 4;

@@ -239,6 +239,15 @@ TEST(Slot, IsNotBelievedWhereItsTableSaysWhatCannotBe) {
   EXPECT_EQ(with(kBlobHeadBytes + kSlotEntryBytes, 0), Code::kCorrupt) << "the texts' numbers gone";
   EXPECT_EQ(with(kBlobHeadBytes, 9), Code::kCorrupt) << "members out of order";
   EXPECT_EQ(with(kBlobHeadBytes + kSlotEntryBytes + 3, 3), Code::kCorrupt) << "three bytes wide";
+  std::string narrow = slot_of({.count = 2, .ids = {"a", "b"}, .numbers = {{3, {0, 70'000}}}});
+  narrow[kBlobHeadBytes + kSlotEntryBytes + 3] = 3;
+  narrow.resize(narrow.size() - 2);
+  EXPECT_EQ(Slot::open(testing::resealed(narrow)).status().code(), Code::kCorrupt)
+      << "three bytes wide, and as many bytes there";
+  std::string few = slot_of({.count = 2, .ids = {"a", "b"}});
+  few[4] = 3;
+  EXPECT_EQ(Slot::open(testing::resealed(few)).status().code(), Code::kCorrupt)
+      << "two ids for three rows";
   std::string more = good;
   more[8] = 3;
   EXPECT_EQ(Slot::open(testing::resealed(more + std::string(8, 1))).status().code(), Code::kCorrupt)
