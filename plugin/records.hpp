@@ -44,7 +44,7 @@ inline std::int64_t nanoseconds(UnixSeconds at) {
         } else if (field.kind == FieldKind::kTime) {
           to = seconds(member);
         } else {
-          to = static_cast<double>(member) / 1e6;
+          to = member < 0 ? -1 : static_cast<double>(member) / 1e6;
         }
       },
       out, *from);
