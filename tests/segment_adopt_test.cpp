@@ -315,7 +315,22 @@ TEST_F(AdoptTables, StayWhenTheirOldOwnerComesBackBeforeTheyAreUnlinked) {
     std::filesystem::remove(old_);
     make(1, 1);  // his next month
     (*reader)->unlock(seq);
-    if (restarted) reopen();
+    if (restarted) {
+      store.reset();
+      MaintenanceOptions tool;
+      tool.path = options.store.path;
+      tool.rest = [this](Nanoseconds time) { clock.advance(time); };
+      for (const bool dry : {true, false}) {
+        Maintenance run(tool, clock);
+        const MaintenanceReport report = dry ? run.dry_run() : run.purge();
+        EXPECT_TRUE(report.status.ok()) << report.status.message();
+        EXPECT_EQ(report.segments, 0u) << "nothing was removed";
+        EXPECT_EQ(report.unlinked, std::vector<std::string>());
+        ASSERT_EQ(report.notes.size(), 1u) << dry;
+        EXPECT_EQ(report.notes[0], written_anew_text(old_));
+      }
+      reopen();
+    }
     clock.advance(Seconds(2));
     tend();
     EXPECT_TRUE(std::filesystem::exists(old_)) << restarted;

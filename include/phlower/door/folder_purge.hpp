@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "phlower/door/folder_plan.hpp"
+#include "phlower/segment/file_mark.hpp"
 #include "phlower/segment/folder_guest.hpp"
 #include "phlower/segment/segmented_store.hpp"
 
@@ -33,7 +34,12 @@ class FolderPurge {
     auto catalog = Catalog::open(options_.path, false);
     if (!catalog.ok()) return catalog.status();
     for (const SegmentInfo& info : catalog->segments()) {
-      const bool going = info.state == SegmentState::kExpiring || plan_.has_expired(info);
+      const bool expiring = info.state == SegmentState::kExpiring;
+      if (expiring && !info.path.empty() && is_written_anew(info.path, info.checksum)) {
+        report_.notes.push_back(written_anew_text(info.path));
+        continue;
+      }
+      const bool going = expiring || plan_.has_expired(info);
       if (going) plan_.count(info);
       if (!going && info.readable()) report_.rows_sharing += plan_.older_rows(info);
     }
@@ -71,7 +77,12 @@ class FolderPurge {
     }
     for (const SegmentInfo& info : before) {
       const bool kept = store.segments().catalog().find(info.seq) != nullptr;
-      if (!kept && info.state != SegmentState::kSpare) plan_.count(info);
+      if (kept || info.state == SegmentState::kSpare) continue;
+      if (!info.path.empty() && file_mark(info.path) != 0) {
+        report_.notes.push_back(written_anew_text(info.path));
+      } else {
+        plan_.count(info);
+      }
     }
     report_.done = pace_.end() == MaintenanceEnd::kDone;
     return Status();

@@ -35,6 +35,13 @@ inline std::uint64_t file_mark(const std::string& path) noexcept {
   return std::max<std::uint64_t>(hash_of(words.data(), sizeof words), 1);
 }
 
+/// Whether a file that had this mark is another one by now, or was written. 0: it had none.
+inline bool is_written_anew(const std::string& path, std::uint64_t mark) noexcept {
+  if (mark == 0) return false;
+  const std::uint64_t now = file_mark(path);
+  return now != 0 && now != mark;
+}
+
 /// A closed segment as it is when it begins to expire.
 inline SegmentInfo as_it_goes(SegmentInfo info) {
   if (!info.path.empty()) info.checksum = file_mark(info.path);

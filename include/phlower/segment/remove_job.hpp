@@ -160,8 +160,7 @@ struct RemoveJob final : KeeperJob {
     if (alone.code() == Code::kBusy && !what.force) {
       return Status(Code::kBusy, what.path + ": is being read");
     }
-    const std::uint64_t mark = what.mark != 0 ? file_mark(what.path) : 0;
-    if (mark != 0 && mark != what.mark) {
+    if (is_written_anew(what.path, what.mark)) {
       written_anew.push_back(what.path);
       return Status();
     }
